@@ -1,0 +1,60 @@
+# `make` lists the targets. Everything runs from .venv, so nothing needs to be activated.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+PYTHON ?= python3
+BIN := .venv/bin
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export DVC_NO_ANALYTICS := 1
+export DO_NOT_TRACK := true
+export MLFLOW_DISABLE_TELEMETRY := true
+# Without .pyc files every stage would start almost three times slower.
+unexport PYTHONDONTWRITEBYTECODE
+PULLED := .mainline/pulled
+
+.PHONY: help setup data run test check lock bench remote clean distclean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+setup: ## make .venv from requirements.lock (nothing to do while it fits)
+	@command -v $(PYTHON) >/dev/null 2>&1 || { echo "mainline: $(PYTHON) is not on PATH; fix: install Python 3.11 to 3.13, or add PYTHON=<path>" >&2; exit 1; }
+	@$(PYTHON) scripts/bootstrap.py
+
+# Pulls only when a folder is missing or a .dvc file changed since: batches that you added yourself are left alone.
+data: setup ## fetch the batches that data.dvc and replay.dvc name
+	@if ! { [ -d data ] && [ -d replay ] && cat data.dvc replay.dvc | cmp -s - $(PULLED); }; then \
+	  $(BIN)/dvc pull data.dvc replay.dvc \
+	  || { echo "mainline: the batches were not fetched; fix: changes of your own in data/ or replay/: keep them with 'dvc add data replay' or drop them with 'dvc checkout --force'; otherwise run 'mainline remote --verify'" >&2; exit 1; }; \
+	  mkdir -p .mainline && cat data.dvc replay.dvc > $(PULLED); \
+	fi
+
+run: data ## run the pipeline and print what came out
+	@$(BIN)/dvc repro
+	@$(BIN)/mainline summary
+
+test: setup ## run the tests, the fast ones first
+	@$(BIN)/pytest -q -m "not slow"
+	@$(BIN)/pytest -q -m slow || [ $$? -eq 5 ]
+
+check: setup ## lint, formatting, types, and the embedded data
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/python scripts/check_embedded.py
+
+lock: setup ## resolve pyproject.toml into requirements.lock (ARGS=--upgrade moves versions)
+	@$(BIN)/python scripts/lock.py $(ARGS)
+
+bench: data ## measure the pipeline
+	@$(BIN)/python scripts/bench.py
+
+remote: setup ## move the data to storage of your own: make remote URL=s3://bucket/path
+	@[ -n "$(URL)" ] || { echo "mainline: URL is missing; fix: make remote URL=s3://bucket/path (or gs://, azure://, ssh://, or a folder)" >&2; exit 1; }
+	@$(BIN)/mainline remote "$(URL)" $(ARGS)
+
+clean: ## remove what was generated; the data, .venv and experiment runs stay
+	@rm -rf artifacts reports build dist .mypy_cache .pytest_cache .ruff_cache $(PULLED)
+	@find src scripts tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean ## clean, and remove .venv
+	@rm -rf .venv src/*.egg-info

@@ -1,0 +1,118 @@
+"""``mainline``: one command a step. It parses arguments and calls; nothing else happens here."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import typer.core
+
+# One thread everywhere: sums in another order are other bytes, and idle cores are rarer than busy ones in CI.
+THREADS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+)
+
+
+class Commands(typer.core.TyperGroup):
+    """Runs a command; a user's mistake ends with its message and exit code 1, never with a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Return what the command returns."""
+        from mainline.errors import UserError
+
+        os.environ.update(dict.fromkeys(THREADS, "1"))
+        try:
+            return super().invoke(ctx)
+        except UserError as mistake:
+            from mainline.console import error
+
+            error(str(mistake))
+            raise typer.Exit(1) from None
+
+
+app = typer.Typer(
+    cls=Commands,
+    help="From batches to a champion, one command a step. The pipeline calls them in order: `dvc repro`.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+@app.command()
+def validate() -> None:
+    """Check every batch: schema, keys, clock, freshness, distribution of the newest. Exit code 1 on any violation."""
+    from mainline.stages import run_validate
+
+    raise typer.Exit(0 if run_validate() else 1)
+
+
+@app.command()
+def split() -> None:
+    """Cut the rows into training and test by time, with the label delay honoured."""
+    from mainline.stages import run_split
+
+    run_split()
+
+
+@app.command()
+def train() -> None:
+    """Fit features, estimator and calibration on the training rows; write model and reference profile."""
+    from mainline.stages import run_train
+
+    run_train()
+
+
+@app.command()
+def evaluate() -> None:
+    """Measure the model on the test rows: metrics, slices, calibration, value, behaviour, fairness, gates."""
+    from mainline.stages import run_evaluate
+
+    run_evaluate()
+
+
+@app.command()
+def card() -> None:
+    """Write the model card and record the run in MLflow."""
+    from mainline.stages import run_card
+
+    run_card()
+
+
+@app.command()
+def summary() -> None:
+    """Print data, model, metrics and gates of the last run. Exit code 1 when a gate is not passed."""
+    from mainline.summary import show
+
+    raise typer.Exit(0 if show() else 1)
+
+
+@app.command()
+def latency() -> None:
+    """Measure how long the model takes for one row and for a thousand."""
+    from mainline.summary import show_latency
+
+    show_latency()
+
+
+@app.command()
+def remote(
+    url: Annotated[str, typer.Argument(help="s3://…, gs://…, azure://…, ssh://… or a folder")] = "",
+    endpoint_url: Annotated[str, typer.Option(help="address of an S3-compatible server")] = "",
+    verify: Annotated[bool, typer.Option("--verify", help="only read every object back and compare")] = False,
+) -> None:
+    """Move the data to storage of your own, verify it there, and make that the default."""
+    from mainline.remote import move, verify_default
+
+    verify_default(Path()) if verify else move(url, endpoint_url=endpoint_url or None)
+
+
+if __name__ == "__main__":
+    app()

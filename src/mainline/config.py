@@ -1,0 +1,154 @@
+"""params.yaml as frozen, strict settings: an unknown key or a wrong type is an error that names the key."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from mainline.errors import UserError
+
+Task = Literal["binary", "multiclass", "regression"]
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+def _date(value: object) -> object:
+    """Return the date in an ISO text; DVC cannot read a bare YAML date, so that is refused with the reason."""
+    if isinstance(value, dt.date):
+        raise ValueError(f'dates stand in quotes, because DVC reads no others: "{value}"')
+    return dt.date.fromisoformat(value) if isinstance(value, str) else value
+
+
+Date = Annotated[dt.date, BeforeValidator(_date)]
+
+
+class Room(BaseModel):
+    """Base of all settings: frozen, no unknown keys, no silent conversion of types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Checks(Room):
+    """Bounds of the data checks (see ``mainline.data.validate`` and ``mainline.data.leakage``)."""
+
+    min_rows: int = Field(ge=1)
+    max_age_days: int | None = Field(ge=0)
+    late_rows: Literal["refuse", "accept"]
+    distribution: Literal["stop", "warn", "off"]
+    effect: Share
+    alpha: Share
+    separation: float = Field(gt=0.5, le=1)
+
+
+class Data(Room):
+    """Where the batches are, what their columns mean, and where the clock stands."""
+
+    batches: str
+    id: str | None
+    time: str | None
+    label: str
+    positive: str | None
+    as_of: Date | None
+    label_delay_days: int | None = Field(ge=0)
+    test_window_days: int = Field(ge=1)
+    test_share: Share
+    checks: Checks
+
+    @model_validator(mode="after")
+    def _clock_needs_time(self) -> Data:
+        if self.time is None and self.as_of is not None:
+            raise ValueError("as_of needs a time column: name one in data.time, or set as_of to null")
+        return self
+
+
+class Features(Room):
+    drop: list[str]
+
+
+class Calibration(Room):
+    method: Literal["sigmoid", "isotonic", "none"]
+    share: Share
+
+
+class Search(Room):
+    enabled: bool
+    folds: int = Field(ge=2)
+    factor: int = Field(ge=2)
+
+
+class Model(Room):
+    task: Task
+    seed: int = Field(ge=0)
+    estimator: dict[str, Any]
+    calibration: Calibration
+    search: Search
+
+
+class Evaluate(Room):
+    primary: str
+    resamples: int = Field(ge=100)
+    level: Share
+    min_rows: int = Field(ge=1)
+
+
+class Gates(Room):
+    """Absolute bounds; null switches a bound off, and the report says so."""
+
+    floors: dict[str, float]
+    calibration_error: float | None
+    slice_floors: dict[str, float]
+    fairness_gap: float | None
+    latency_ms: float | None
+    size_mb: float | None
+
+
+class Settings(Room):
+    """The whole of params.yaml."""
+
+    project: str
+    data: Data
+    features: Features
+    model: Model
+    evaluate: Evaluate
+    gates: Gates
+
+    @model_validator(mode="after")
+    def _positive_fits_task(self) -> Settings:
+        if (self.model.task == "binary") != (self.data.positive is not None):
+            raise ValueError("data.positive names the positive class of a binary task, and is null for any other task")
+        return self
+
+
+def load_settings(path: Path = Path("params.yaml")) -> Settings:
+    """Return the settings in ``path``.
+
+    Raises:
+        UserError: the file is absent, is not YAML, or holds an unknown key, a missing key or a wrong type;
+            every such key is named at once.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: not there", "run the command from the top of the repository") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: is not valid YAML: {error}", "mend the line that it names") from error
+    try:
+        return Settings.model_validate(raw)
+    except ValidationError as error:
+        lines = [f"{path}: {_key(item['loc'])}: {_say(item)}" for item in error.errors()]
+        raise UserError("\n".join(lines), "docs/make-it-yours.md lists every key with its type") from error
+
+
+def _key(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in location) or "(top level)"
+
+
+def _say(item: Any) -> str:
+    if item["type"] == "extra_forbidden":
+        return f"unknown key (value {item['input']!r})"
+    if item["type"] == "missing":
+        return "key is missing"
+    return f"{item['msg']} (got {item['input']!r})" if item["type"] != "value_error" else str(item["msg"])

@@ -1,0 +1,126 @@
+"""Has the newest batch another distribution than the earlier ones? A rule that does not cry wolf.
+
+A column has moved when all three hold: the difference is significant over all columns together (chi-square test of
+homogeneity, Benjamini-Hochberg at ``alpha``), it is material (total variation distance of at least ``effect``), and
+it is beyond what the column has done before (mean plus three standard deviations of the same distance for each earlier
+batch).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from mainline.data.profile import Profile
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# A batch below this many rows says little: its distance is mostly noise, and it would stretch the bounds of others.
+MIN_HISTORY_ROWS = 200
+# Fewer earlier distances than this give no standard deviation worth the name.
+MIN_HISTORY = 3
+
+
+Verdict = Literal["moved", "same", "insufficient", "unbounded"]
+
+
+@dataclass(frozen=True)
+class Shift:
+    """One column of the newest batch against all earlier ones.
+
+    Attributes:
+        effect: total variation distance, 0 (same) to 1 (nothing in common).
+        bound: what the effect must exceed to count, from the setting and the column's own history.
+        p: p-value of the chi-square test of homogeneity.
+        verdict: "moved", "same", "insufficient" (too little history to judge), or "unbounded": the column has moved so
+            much before that no distance could exceed its bound.
+        gained: bin that grew most, in words.
+    """
+
+    column: str
+    effect: float
+    bound: float
+    p: float
+    verdict: Verdict
+    gained: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the record as JSON-ready values."""
+        return asdict(self)
+
+
+def compare_newest(batches: Sequence[Profile], effect: float, alpha: float) -> list[Shift]:
+    """Return one :class:`Shift` a column for the last of ``batches``; they are in order of time and share their
+    bins.
+    """
+    if len(batches) < 2:
+        return []
+    *earlier, newest = batches
+    columns = list(newest.bins)
+    pooled = _sum(earlier)
+    p_values = {name: _homogeneity(pooled.counts[name], newest.counts[name]) for name in columns}
+    significant = benjamini_hochberg(p_values, alpha)
+    shifts = []
+    for name in columns:
+        distance = _distance(pooled.counts[name], newest.counts[name])
+        history = _history(earlier, name)
+        enough = len(history) >= MIN_HISTORY
+        bound = max(effect, float(np.mean(history) + 3 * np.std(history))) if enough else effect
+        verdict: Verdict = "moved" if significant[name] and distance > bound else "same"
+        if not enough or newest.rows == 0:
+            verdict = "insufficient"
+        elif bound >= 1:
+            verdict = "unbounded"
+        change = newest.counts[name] / max(newest.rows, 1) - pooled.counts[name] / max(pooled.rows, 1)
+        top = int(np.argmax(change))
+        before, now = pooled.counts[name][top] / max(pooled.rows, 1), newest.counts[name][top] / max(newest.rows, 1)
+        gained = f"{newest.bins[name].labels[top]}: {before:.1%} before, {now:.1%} now"
+        shifts.append(Shift(name, round(distance, 6), round(bound, 6), _rounded(p_values[name]), verdict, gained))
+    return shifts
+
+
+def benjamini_hochberg(p_values: Mapping[str, float], alpha: float) -> dict[str, bool]:
+    """Return which hypotheses to reject at false discovery rate ``alpha`` (Benjamini and Hochberg, 1995)."""
+    order = sorted(p_values, key=lambda name: p_values[name])
+    passed = [rank for rank, name in enumerate(order, 1) if p_values[name] <= alpha * rank / len(order)]
+    last = max(passed, default=0)
+    return {name: rank <= last for rank, name in enumerate(order, 1)}
+
+
+def _history(batches: Sequence[Profile], column: str) -> list[float]:
+    """Return the distance of each earlier batch to all before it, small batches left out."""
+    usable = [batch for batch in batches if batch.rows >= MIN_HISTORY_ROWS]
+    totals = np.cumsum([batch.counts[column] for batch in usable], axis=0)
+    return [_distance(totals[i - 1], usable[i].counts[column]) for i in range(1, len(usable))]
+
+
+def _sum(batches: Sequence[Profile]) -> Profile:
+    total = batches[0]
+    for batch in batches[1:]:
+        total = total + batch
+    return total
+
+
+def _distance(left: NDArray[np.int64], right: NDArray[np.int64]) -> float:
+    """Return the total variation distance of two count vectors, 0 to 1."""
+    return float(0.5 * np.abs(left / max(left.sum(), 1) - right / max(right.sum(), 1)).sum())
+
+
+def _homogeneity(left: NDArray[np.int64], right: NDArray[np.int64]) -> float:
+    """Return the p-value of Pearson's chi-square test that both count vectors come from one distribution."""
+    from scipy.special import chdtrc
+
+    table = np.vstack([left, right]).astype(np.float64)
+    table = table[:, table.sum(axis=0) > 0]
+    if table.shape[1] < 2 or not table.sum(axis=1).all():
+        return 1.0
+    expected = table.sum(axis=1, keepdims=True) * table.sum(axis=0) / table.sum()
+    return float(chdtrc(table.shape[1] - 1, ((table - expected) ** 2 / expected).sum()))
+
+
+def _rounded(p: float) -> float:
+    return float(f"{p:.3g}")

@@ -1,0 +1,198 @@
+"""The five stages of dvc.yaml: files in, one pure function, files out. What they compute stands in the rooms."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mainline import console
+from mainline.config import Settings, load_settings
+from mainline.files import read_json, write_atomic, write_json
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mainline.data.validate import Validation
+
+ROWS = Path("artifacts/rows.parquet")
+TRAIN = Path("artifacts/train.parquet")
+TEST = Path("artifacts/test.parquet")
+MODEL = Path("artifacts/model.skops")
+PROFILE = Path("artifacts/profile.json")
+TRAINING = Path("artifacts/training.json")
+VALIDATION = Path("reports/validation.json")
+SPLIT = Path("reports/split.json")
+EVALUATION = Path("reports/evaluation.json")
+METRICS = Path("reports/metrics.json")
+PLOTS = Path("reports/plots")
+CARD = Path("reports/card.md")
+CARD_PAGE = Path("reports/card.html")
+
+PROFILE_QUANTILES = 50
+
+
+def run_validate() -> bool:
+    """Check the batches; write reports/validation.json, and artifacts/rows.parquet only if they pass. Return
+    whether.
+    """
+    from dataclasses import replace
+
+    from mainline.data.redact import redact_violation
+    from mainline.data.split import write_rows
+    from mainline.data.validate import validate
+    from mainline.project import load_schema
+
+    settings = load_settings()
+    row, marks = load_schema(settings.project)
+    with console.working("checking the batches"):
+        found = validate(Path(settings.data.batches), row.to_schema(), settings.data, settings.model.task)
+        found = replace(found, violations=[redact_violation(item, marks) for item in found.violations])
+    write_json(VALIDATION, found.to_dict())
+    _print_violations(found, settings.data.batches)
+    if found.passed:
+        write_rows(ROWS, found.rows)
+    return found.passed
+
+
+def _print_violations(found: Validation, folder: str) -> None:
+    places = [f"{folder}/{item.batch}:{item.line}" for item in found.violations]
+    if found.violations and console.out().is_terminal:
+        lines = [
+            (place, item.column, item.check, f"{item.count:,}", f"{item.share:.1%}", item.shown(), item.hint)
+            for place, item in zip(places, found.violations, strict=True)
+        ]
+        columns = ("first seen", "column", "check", "rows", "share", "examples", "likely cause or fix")
+        console.table("Violations", columns, lines, right=(3, 4))
+    else:
+        for place, item in zip(places, found.violations, strict=True):
+            console.say(f"{place}: {item.sentence()}", "fail" if item.level == "error" else "warn")
+    for item in found.violations:
+        console.annotate(item.level, item.sentence(), f"{folder}/{item.batch}", item.line)
+    verdict = "fit to train on" if found.passed else "not fit to train on"
+    what = f"{len(found.rows):,} rows in {len(found.batches)} batches: {verdict} ({VALIDATION})"
+    console.say(what, "pass" if found.passed else "fail")
+
+
+def run_split() -> None:
+    """Write artifacts/train.parquet, artifacts/test.parquet and reports/split.json."""
+    from mainline.data.split import read_rows, split, write_rows
+
+    settings = load_settings()
+    parts = split(read_rows(ROWS), settings.data, settings.model.seed)
+    write_rows(TRAIN, parts.train)
+    write_rows(TEST, parts.test)
+    write_json(SPLIT, parts.summary)
+    console.say(f"{len(parts.train):,} rows to train on, {len(parts.test):,} to test on ({SPLIT})", "pass")
+
+
+def run_train() -> None:
+    """Write artifacts/model.skops, artifacts/profile.json and artifacts/training.json."""
+    from threadpoolctl import threadpool_limits
+
+    from mainline.data.leakage import check_leakage
+    from mainline.data.split import read_rows
+    from mainline.data.target import classes, encode
+    from mainline.project import load_project
+    from mainline.train.artifact import save_model
+    from mainline.train.fit import feature_columns, fit
+    from mainline.train.reference import prior, reference_profile
+
+    settings = load_settings()
+    project = load_project(settings.project)
+    rows = read_rows(TRAIN)
+    names = classes(project.marks, settings, rows)
+    target = encode(rows, settings, names)
+    columns = feature_columns(project, settings)
+    separations = check_leakage(rows, target, project.marks, columns, settings)
+    with console.working(f"fitting {len(columns)} features on {len(rows):,} rows"), threadpool_limits(1):
+        fitted = fit(rows, target, project, settings)
+    profile = reference_profile(rows, fitted.model, columns, project.marks, PROFILE_QUANTILES)
+    save_model(MODEL, fitted.model, project.trusted)
+    write_json(PROFILE, profile.to_dict())
+    facts = {
+        "task": settings.model.task,
+        "project": settings.project,
+        "rows": len(rows),
+        "classes": None if names is None else list(names),
+        "separation": separations,
+        "seed": settings.model.seed,
+        "prior": prior(target, names),
+    }
+    write_json(TRAINING, fitted.facts | facts)
+    console.say(f"model of {MODEL.stat().st_size / 1000:,.0f} kB ({MODEL})", "pass")
+
+
+def run_evaluate() -> None:
+    """Write reports/evaluation.json, reports/metrics.json and reports/plots."""
+    from threadpoolctl import threadpool_limits
+
+    from mainline.data.split import read_rows
+    from mainline.evaluate.plots import plots
+    from mainline.evaluate.run import evaluate, flat_metrics
+    from mainline.project import load_project
+    from mainline.train.artifact import load_model
+
+    settings = load_settings()
+    project = load_project(settings.project)
+    rows, training, model = read_rows(TEST), read_json(TRAINING), load_model(MODEL, project.trusted)
+    with console.working(f"measuring on {len(rows):,} rows"), threadpool_limits(1):
+        found = evaluate(rows, model, project, settings, training, MODEL.stat().st_size)
+        tables = plots(rows, model, project, settings, training)
+    write_json(EVALUATION, found)
+    write_json(METRICS, flat_metrics(found))
+    for name, table in tables.items():
+        write_atomic(PLOTS / name, table.to_csv(index=False, lineterminator="\n"))
+    failed = [gate["gate"] for gate in found["gates"] if not gate["passed"]]
+    words = f"gates not passed: {', '.join(failed)}" if failed else f"{len(found['gates'])} gates passed"
+    console.say(f"{words} ({EVALUATION})", "fail" if failed else "pass")
+
+
+def run_card() -> None:
+    """Write reports/card.md and reports/card.html, and record the run in MLflow if its server answers."""
+    from mainline.evaluate.card import render
+    from mainline.project import about, load_project
+    from mainline.train.artifact import load_model
+    from mainline.train.tracking import record
+
+    settings = load_settings()
+    project = load_project(settings.project)
+    inputs = read_inputs()
+    tables = _read_plots()
+    markdown, page = render(
+        **inputs, settings=settings, project_marks=project.marks, plots=tables, about=about(settings.project)
+    )
+    write_atomic(CARD, markdown)
+    write_atomic(CARD_PAGE, page)
+    console.say(f"model card ({CARD_PAGE})", "pass")
+    with console.working("recording the run"):
+        recorded = record(
+            settings=settings,
+            **inputs,
+            model=load_model(MODEL, project.trusted),
+            example=_example(settings, inputs["training"]["columns"]),
+            warn=console.warn,
+        )
+    if recorded is not None:
+        console.say(f"run {recorded.run_id} {'updated' if recorded.updated else 'recorded'} in {recorded.uri}", "pass")
+
+
+def read_inputs() -> dict[str, Any]:
+    """Return what the stages before the card have written, by the name of its argument."""
+    paths = {"validation": VALIDATION, "split": SPLIT, "training": TRAINING, "evaluation": EVALUATION}
+    return {name: read_json(path) for name, path in paths.items()}
+
+
+def _read_plots() -> dict[str, pd.DataFrame]:
+    import pandas as pd
+
+    return {path.name: pd.read_csv(path) for path in sorted(PLOTS.glob("*.csv"))}
+
+
+def _example(settings: Settings, columns: list[str]) -> pd.DataFrame:
+    """Return five rows of features for the model's signature, personal values redacted."""
+    from mainline.data.redact import redact_columns
+    from mainline.data.split import read_rows
+    from mainline.project import load_schema
+
+    _, marks = load_schema(settings.project)
+    return redact_columns(read_rows(TEST)[columns].head(5), marks)

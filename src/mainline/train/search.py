@@ -1,0 +1,70 @@
+"""Search of the project's space: successive halving, scored on folds that respect time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401  (makes the next import possible)
+from sklearn.model_selection import HalvingGridSearchCV, KFold, StratifiedKFold, TimeSeriesSplit
+from sklearn.pipeline import Pipeline
+
+from mainline.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from mainline.config import Settings
+    from mainline.project import Project
+
+
+def search(
+    rows: pd.DataFrame, target: NDArray[np.generic], project: Project, settings: Settings, columns: list[str]
+) -> dict[str, Any]:
+    """Return ``{"best": arguments, "folds": n, "candidates": [{"params", "score", "rows"}]}``, best score first.
+
+    Candidates are all combinations of the project's ``SPACE``; each round keeps one in ``search.factor`` and gives it
+    so many times more rows, drawn within each fold (Jamieson and Talwalkar, 2016). The score is the log loss, or the
+    squared error, with its sign turned: higher is better.
+
+    Raises:
+        UserError: the space is empty.
+    """
+    if not project.space:
+        raise UserError(f"src/{project.name}/model.py: SPACE is empty", "fill it, or set model.search.enabled to false")
+    model, found = settings.model, settings.model.search
+    folds: Any = TimeSeriesSplit(found.folds)
+    if settings.data.time is None:
+        kind = KFold if model.task == "regression" else StratifiedKFold
+        folds = kind(found.folds, shuffle=True, random_state=model.seed)
+    estimator = project.build_estimator(seed=model.seed, **model.estimator)
+    pipeline = Pipeline([("features", project.build_features(columns)), ("model", estimator)])
+    halving = HalvingGridSearchCV(
+        pipeline,
+        {f"model__{key}": list(values) for key, values in project.space.items()},
+        factor=found.factor,
+        cv=folds,
+        scoring="neg_mean_squared_error" if model.task == "regression" else "neg_log_loss",
+        min_resources="exhaust",
+        random_state=model.seed,
+        refit=False,
+        n_jobs=1,
+        error_score="raise",
+    )
+    halving.fit(rows, target)
+    results = halving.cv_results_
+    order = np.lexsort((-results["mean_test_score"], -results["n_resources"]))
+    candidates = [
+        {
+            "params": _plain(results["params"][index]),
+            "score": round(float(results["mean_test_score"][index]), 6),
+            "rows": int(results["n_resources"][index]),
+        }
+        for index in order
+    ]
+    return {"best": _plain(halving.best_params_), "folds": found.folds, "candidates": candidates}
+
+
+def _plain(params: dict[str, Any]) -> dict[str, Any]:
+    return {key.removeprefix("model__"): value for key, value in sorted(params.items())}

@@ -1,0 +1,140 @@
+"""The pipeline as DVC runs it: what re-runs, what does not, and what comes out, to the byte."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+STAGES = ("validate", "split", "train", "evaluate", "card")
+
+pytestmark = pytest.mark.slow
+
+
+def stages_run(output: str) -> list[str]:
+    return re.findall(r"Running stage '(\w+)'", output)
+
+
+def set_param(clone: Any, room: str, key: str, value: Any) -> None:
+    path: Path = clone.folder / "params.yaml"
+    params = yaml.safe_load(path.read_text(encoding="utf-8"))
+    params[room][key] = value
+    path.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+
+
+def test_second_run_does_nothing(finished: Any) -> None:
+    output = finished.dvc("repro")
+    assert stages_run(output) == []
+    assert "up to date" in output
+
+
+@pytest.mark.parametrize(
+    ("room", "key", "value", "expected"),
+    [
+        ("evaluate", "resamples", 200, ["evaluate", "card"]),
+        ("model", "estimator", {"C": 0.5}, ["train", "evaluate", "card"]),
+    ],
+)
+def test_a_key_re_runs_only_the_stages_that_depend_on_it(
+    room: str, key: str, value: Any, expected: list[str], finished_copy: Any
+) -> None:
+    set_param(finished_copy, room, key, value)
+    assert stages_run(finished_copy.dvc("repro")) == expected
+
+
+def test_every_stage_runs_when_a_batch_changes(finished_copy: Any) -> None:
+    batch = finished_copy.folder / "data" / "2009-05.csv"
+    batch.chmod(0o644)
+    lines = batch.read_text(encoding="utf-8").splitlines(keepends=True)
+    batch.unlink()
+    batch.write_text("".join(lines[:-1]), encoding="utf-8")
+    assert stages_run(finished_copy.dvc("repro")) == list(STAGES)[:2] + ["card"]
+
+
+def test_a_stage_that_reads_a_param_names_it(finished: Any) -> None:
+    """A key of params.yaml that no stage names could change without anything being run again."""
+    stages = yaml.safe_load((finished.folder / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    named = {name for stage in stages.values() for name in stage["params"]}
+    params = yaml.safe_load((finished.folder / "params.yaml").read_text(encoding="utf-8"))
+    unnamed = [
+        f"{room}.{key}"
+        for room, keys in params.items()
+        if isinstance(keys, dict)
+        for key in keys
+        if room not in named and not any(name == f"{room}.{key}" or name.startswith(f"{room}.{key}.") for name in named)
+    ]
+    assert unnamed == [] and "project" in named
+
+
+def test_two_clones_give_the_same_bytes(finished: Any, new_clone: Any, tmp_path: Path) -> None:
+    """Another path, another number of threads, another locale, time zone and hash seed."""
+    other = new_clone(tmp_path / "somewhere else" / "b")
+    surroundings = {
+        "OMP_NUM_THREADS": "2",
+        "OPENBLAS_NUM_THREADS": "2",
+        "LC_ALL": "C",
+        "LANG": "tr_TR.UTF-8",
+        "TZ": "Pacific/Auckland",
+        "PYTHONHASHSEED": "42",
+    }
+    other.dvc("repro", "--quiet", "--force", **surroundings)
+    mine, theirs = finished.outputs(), other.outputs()
+    assert mine.keys() == theirs.keys()
+    assert {"dvc.lock", "artifacts/model.skops", "artifacts/profile.json", "reports/metrics.json"} <= mine.keys()
+    assert [name for name in mine if mine[name] != theirs[name]] == []
+
+
+def test_no_output_names_this_machine(finished: Any) -> None:
+    for name, content in finished.outputs().items():
+        assert str(finished.folder).encode() not in content, name
+
+
+def test_killed_in_training_and_run_again(finished: Any, finished_copy: Any) -> None:
+    # Given a pipeline that must train again, with a search that gives the signal time to arrive
+    set_param(finished_copy, "model", "search", {"enabled": True, "folds": 4, "factor": 3})
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dvc", "repro"],
+        cwd=finished_copy.folder,
+        env=finished_copy.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "fitting" in line:
+            break
+    else:
+        pytest.fail("training never began")
+    time.sleep(0.5)
+    # When it is killed in the middle of training, every process of it
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait(timeout=30)
+    process.stdout.close()
+    # Then there is no half-made model, and the old lock still stands
+    assert not (finished_copy.folder / "artifacts" / "model.skops").exists()
+    assert (finished_copy.folder / "dvc.lock").read_bytes() == (finished.folder / "dvc.lock").read_bytes()
+    # And the next run, with the params as they were, gives the same bytes as if nothing had happened
+    set_param(finished_copy, "model", "search", {"enabled": False, "folds": 4, "factor": 3})
+    finished_copy.dvc("repro", "--quiet")
+    assert finished_copy.outputs() == finished.outputs()
+
+
+def test_bad_data_stops_dvc_before_training(finished_copy: Any) -> None:
+    batch = finished_copy.folder / "data" / "2009-05.csv"
+    text = batch.read_text(encoding="utf-8").replace("cellular", "CELLULAR")
+    batch.unlink()
+    batch.write_text(text, encoding="utf-8")
+    output = finished_copy.run(sys.executable, "-m", "dvc", "repro", check=False)
+    assert "'CELLULAR' looks like a renamed 'cellular'" in output
+    assert stages_run(output) == ["validate"]
+    assert "failed to reproduce 'validate'" in output
