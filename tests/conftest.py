@@ -25,7 +25,7 @@ ROWS = 240
 
 
 def make_rows(month: str, rows: int = ROWS, first_id: int = 1, seed: int = 0) -> pd.DataFrame:
-    """Return valid rows of one month whose label depends on ``poutcome`` and ``housing``; all months are one process."""
+    """Return valid rows of one month; the label depends on ``poutcome`` and ``housing``, and all months are alike."""
     generator = np.random.default_rng([seed, first_id])
     marks = {name: (item.metadata or {})["mainline"] for name, item in Row.to_schema().columns.items()}
     chosen = {name: generator.choice(mark.one_of, rows) for name, mark in marks.items() if mark.one_of}

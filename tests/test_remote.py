@@ -91,7 +91,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     log = folder / "log"
     rclone = Path(sys.executable).parent / "rclone"
     serve = ["serve", "s3", "--addr", "127.0.0.1:0", "--auth-key", f"{KEY},{SECRET}", "--vfs-cache-mode", "off"]
-    command = [str(rclone), *serve, "--config", str(folder / "none"), "--dir-cache-time", "0s", str(folder / "buckets")]
+    # Short, so that damage planted on disk is seen; with no cache at all the server spins.
+    command = [str(rclone), *serve, "--config", str(folder / "none"), "--dir-cache-time", "1s", str(folder / "buckets")]
     with log.open("wb") as stream, subprocess.Popen(command, stdout=stream, stderr=stream) as process:
         try:
             for _ in range(200):
@@ -182,6 +183,7 @@ def test_damage_in_s3_stops_the_move(repo: Path, server: Server) -> None:
     assert_nothing_changed(repo, before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damaged", ["data/2020-01.csv", "data"], ids=["file", "folder-list"])
 @pytest.mark.parametrize("how", ["damaged", "missing"])
 def test_verify_names_what_is_wrong_in_the_remote(repo: Path, tmp_path: Path, damaged: str, how: str) -> None:
@@ -201,6 +203,7 @@ def test_verify_names_what_is_wrong_in_the_remote(repo: Path, tmp_path: Path, da
     assert (repo / "data/2020-01.csv").read_text() == "a,b\n1,2\n"
 
 
+@pytest.mark.slow
 def test_plain_pull_of_a_damaged_object_fails_and_keeps_it_out(repo: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
     store.mkdir()
@@ -229,6 +232,7 @@ def test_damage_in_the_local_cache_is_not_pushed(repo: Path, tmp_path: Path) -> 
     assert_nothing_changed(repo, before)
 
 
+@pytest.mark.slow
 def test_stage_outputs_go_along_when_they_are_in_the_cache(repo: Path, tmp_path: Path) -> None:
     (repo / "dvc.yaml").write_text("stages:\n  one:\n    cmd: echo 1 > out.txt\n    outs: [out.txt]\n")
     done = dvc(repo, "repro")
@@ -307,5 +311,5 @@ def test_the_server_would_refuse_a_stranger(server: Server) -> None:
 
     with pytest.raises(urllib.error.HTTPError) as caught:
         urllib.request.urlopen(f"{server.address}/ours", timeout=10)
-    assert caught.value.code == 403
+    assert caught.value.code in (400, 403)
     assert os.environ.get("AWS_SECRET_ACCESS_KEY") != SECRET

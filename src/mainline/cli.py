@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -109,9 +108,12 @@ def remote(
     verify: Annotated[bool, typer.Option("--verify", help="only read every object back and compare")] = False,
 ) -> None:
     """Move the data to storage of your own, verify it there, and make that the default."""
-    from mainline.remote import move, verify_default
+    from mainline.console import say
+    from mainline.remote import move
+    from mainline.remote import verify as read_back
 
-    verify_default(Path()) if verify else move(url, endpoint_url=endpoint_url or None)
+    for step in read_back() if verify else move(url, endpoint_url=endpoint_url or None):
+        say(step, "pass")
 
 
 if __name__ == "__main__":

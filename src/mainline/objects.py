@@ -65,17 +65,21 @@ def place(folder: Path, oid: str) -> Path:
     return folder / "files" / "md5" / oid[:2] / oid[2:]
 
 
-def expand(outputs: Iterable[Output], folder: Path) -> dict[str, str]:
-    """Return the path of every object behind ``outputs``, keyed by object id; folders are read from ``folder``.
+def expand(outputs: Iterable[Output], *folders: Path) -> dict[str, str]:
+    """Return the path of every object behind ``outputs``, keyed by object id.
 
-    A folder whose list is absent or damaged there stands for itself alone.
+    A folder's list is read from the first of ``folders`` that holds it whole; without one it stands for itself alone.
     """
     found: dict[str, str] = {}
     for output in outputs:
         found.setdefault(output.oid, output.path)
-        if output.oid.endswith(".dir") and intact(folder, output.oid):
-            for item in json.loads(place(folder, output.oid).read_bytes()):
-                found.setdefault(item["md5"], f"{output.path}/{item['relpath']}")
+        if not output.oid.endswith(".dir"):
+            continue
+        for folder in folders:
+            if intact(folder, output.oid):
+                for item in json.loads(place(folder, output.oid).read_bytes()):
+                    found.setdefault(item["md5"], f"{output.path}/{item['relpath']}")
+                break
     return found
 
 

@@ -207,7 +207,7 @@ def _attribute(package: str, module: str, name: str, default: Any = _REQUIRED) -
     try:
         loaded = importlib.import_module(path)
     except ModuleNotFoundError as error:
-        if error.name is None or not path.startswith(error.name):
+        if error.name not in (package, path):
             raise
         raise UserError(
             f"project {package!r}: no module {path} (params.yaml, key project)",

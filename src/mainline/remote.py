@@ -54,7 +54,7 @@ def move(
         outputs, left = _local(root, cache, seconds)
         with dvc.scratch(root, name, section, outputs) as trial:
             trial.push(cache, seconds)
-            count = _read_back(trial, outputs, seconds)
+            count = _read_back(trial, outputs, cache, seconds)
         steps.append(f"{count} objects are in {url}, read back and compared")
         if left:
             steps.append(f"not in the cache, so not pushed: {', '.join(left)} (`dvc repro`, then `dvc push`)")
@@ -83,8 +83,9 @@ def verify(*, root: Path = Path(), seconds: float = DAY) -> list[str]:
     if "://" not in section["url"]:
         section["url"] = os.path.normpath(root / ".dvc" / section["url"])
     outputs = data_outputs(root) if is_embedded(root) else [*data_outputs(root), *stage_outputs(root)]
+    cache = _cache(root)
     with dvc.scratch(root, name, section, outputs) as trial:
-        count = _read_back(trial, outputs, seconds)
+        count = _read_back(trial, outputs, cache, seconds)
     return [f"{count} objects in {name} were read back and fit their names"]
 
 
@@ -149,11 +150,11 @@ def _local(root: Path, cache: Path, seconds: float) -> tuple[list[Output], list[
     return [*data, *whole], [output.path for output in stages if output not in whole]
 
 
-def _read_back(trial: dvc.Scratch, outputs: Sequence[Output], seconds: float) -> int:
-    """Return how many objects came back from the remote, all of them whole."""
+def _read_back(trial: dvc.Scratch, outputs: Sequence[Output], cache: Path, seconds: float) -> int:
+    """Return how many objects came back from the remote, all whole; ``cache`` helps to name those that did not."""
     trouble = trial.fetch(seconds)
-    wanted = expand(outputs, trial.cache)
-    fix = "remove the object there, then push it again (`dvc push`, or the same command) from a clone that has it"
+    wanted = expand(outputs, trial.cache, cache)
+    fix = "remove what is damaged there; push what is missing (`make run`, then `dvc push`)"
     _judge(wanted, trial.cache, trial.url, fix)
     if trouble:
         raise UserError(trouble, "run the same command again")
@@ -161,14 +162,17 @@ def _read_back(trial: dvc.Scratch, outputs: Sequence[Output], seconds: float) ->
 
 
 def _judge(wanted: dict[str, str], folder: Path, where: str, fix: str) -> None:
-    bad = {
-        oid: f"{path} ({oid}) is {'damaged' if place(folder, oid).exists() else 'missing'}"
-        for oid, path in wanted.items()
-        if not intact(folder, oid)
-    }
-    if bad:
-        more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
-        raise UserError(f"{where}: {', '.join(list(bad.values())[:3])}{more}", fix)
+    bad = {oid: path for oid, path in wanted.items() if not intact(folder, oid)}
+    gone = {oid: path for oid, path in bad.items() if not place(folder, oid).exists()}
+    # DVC brings no list of a folder without all its files, and no files without the list: one of the two is to blame.
+    for listing, path in [item for item in gone.items() if item[0].endswith(".dir")]:
+        inside = {oid for oid, other in wanted.items() if other.startswith(path + "/")}
+        blameless = inside if inside <= gone.keys() else {listing} if inside & bad.keys() else set()
+        bad = {oid: other for oid, other in bad.items() if oid not in blameless}
+    blamed = [f"{path} ({oid}) is {'missing' if oid in gone else 'damaged'}" for oid, path in bad.items()]
+    if blamed:
+        more = f" and {len(blamed) - 3} more" if len(blamed) > 3 else ""
+        raise UserError(f"{where}: {', '.join(blamed[:3])}{more}", fix)
 
 
 def _switch(config: Path, name: str, section: dict[str, Any]) -> bool:

@@ -37,7 +37,7 @@ def run_validate() -> bool:
     """
     from dataclasses import replace
 
-    from mainline.data.redact import redact_violation
+    from mainline.data.redact import redact_shift, redact_violation
     from mainline.data.split import write_rows
     from mainline.data.validate import validate
     from mainline.project import load_schema
@@ -46,7 +46,11 @@ def run_validate() -> bool:
     row, marks = load_schema(settings.project)
     with console.working("checking the batches"):
         found = validate(Path(settings.data.batches), row.to_schema(), settings.data, settings.model.task)
-        found = replace(found, violations=[redact_violation(item, marks) for item in found.violations])
+        found = replace(
+            found,
+            violations=[redact_violation(item, marks) for item in found.violations],
+            distribution=[redact_shift(item, marks) for item in found.distribution],
+        )
     write_json(VALIDATION, found.to_dict())
     _print_violations(found, settings.data.batches)
     if found.passed:

@@ -206,7 +206,11 @@ SETTINGS: dict[str, tuple[dict[str, Any], str, list[str]]] = {
         "split",
         ["no row is left to", "label_delay_days 300"],
     ),
-    "dropped column that is none": ({"features__drop": ["colour"]}, "train", ["features.drop: 'colour' is not a feature"]),
+    "dropped column that is none": (
+        {"features__drop": ["colour"]},
+        "train",
+        ["features.drop: 'colour' is not a feature"],
+    ),
     "unknown argument of the estimator": (
         {"model__estimator": {"depth": 3}},
         "train",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,7 +68,7 @@ def read_batch(path: Path) -> Batch:
     if content[:2] == b"\x1f\x8b":
         try:
             content = gzip.decompress(content)
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, zlib.error) as error:
             raise UserError(f"{path}: damaged gzip file ({error})", "deliver the batch again") from error
     content = content.removeprefix(b"\xef\xbb\xbf")
     header = _header(path, content)
@@ -152,14 +153,18 @@ def combine(batches: list[Batch], schema: DataFrameSchema) -> tuple[pd.DataFrame
 def _convert(text: pd.Series, dtype: str) -> tuple[pd.Series, pd.Series, str]:
     """Return the typed column, the mask of cells that are not of that type, and the type in words."""
     if "datetime" in dtype:
-        time = pd.to_datetime(text, format="ISO8601", errors="coerce")
+        # A time with a zone becomes UTC: a column that mixed zones could not be put in order.
+        time = pd.to_datetime(text, format="ISO8601", errors="coerce", utc=True).dt.tz_localize(None)
         return time.astype("datetime64[us]"), time.isna() & text.notna(), "a date like 2009-05-31"
     if "int" in dtype or "float" in dtype:
-        number = pd.to_numeric(text, errors="coerce").astype("float64")
+        read, whole = pd.to_numeric(text, errors="coerce"), "int" in dtype
+        if whole and read.dtype == "int64":
+            # Not by way of float64: it tells no two neighbours above 2**53 apart, and long ids are such numbers.
+            return read, pd.Series(False, index=text.index), "a whole number"
+        number = read.astype("float64")
         number = number.where(number.abs() != float("inf"))
-        whole = "int" in dtype
         if whole:
-            number = number.where(number.mod(1).eq(0))
+            number = number.where(number.mod(1).eq(0) & number.abs().lt(2.0**63))
         bad = number.isna() & text.notna()
         typed = number.astype("int64") if whole and not number.isna().any() else number
         return typed, bad, "a whole number" if whole else "a number"

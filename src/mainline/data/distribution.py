@@ -1,9 +1,9 @@
 """Has the newest batch another distribution than the earlier ones? A rule that does not cry wolf.
 
 A column has moved when all three hold: the difference is significant over all columns together (chi-square test of
-homogeneity, Benjamini-Hochberg at ``alpha``), it is material (total variation distance of at least ``effect``), and
-it is beyond what the column has done before (mean plus three standard deviations of the same distance for each earlier
-batch).
+homogeneity, rare bins as one, Benjamini-Hochberg at ``alpha``), it is material (total variation distance of at least
+``effect``), and it is beyond what the column has done before (mean plus three standard deviations of the same distance
+for each earlier batch).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from mainline.data.profile import Profile
+from mainline.data.profile import Bins, Profile
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 MIN_HISTORY_ROWS = 200
 # Fewer earlier distances than this give no standard deviation worth the name.
 MIN_HISTORY = 3
+# Bins that the smaller side is not even expected to fill this often are tested as one: chi-square fails on them.
+MIN_EXPECTED = 1.0
 
 
 Verdict = Literal["moved", "same", "insufficient", "unbounded"]
@@ -62,7 +64,9 @@ def compare_newest(batches: Sequence[Profile], effect: float, alpha: float) -> l
     *earlier, newest = batches
     columns = list(newest.bins)
     pooled = _sum(earlier)
-    p_values = {name: _homogeneity(pooled.counts[name], newest.counts[name]) for name in columns}
+    p_values = {
+        name: _homogeneity(pooled.counts[name], newest.counts[name], bins) for name, bins in newest.bins.items()
+    }
     significant = benjamini_hochberg(p_values, alpha)
     shifts = []
     for name in columns:
@@ -73,7 +77,7 @@ def compare_newest(batches: Sequence[Profile], effect: float, alpha: float) -> l
         verdict: Verdict = "moved" if significant[name] and distance > bound else "same"
         if not enough or newest.rows == 0:
             verdict = "insufficient"
-        elif bound >= 1:
+        elif round(bound, 6) >= 1:
             verdict = "unbounded"
         change = newest.counts[name] / max(newest.rows, 1) - pooled.counts[name] / max(pooled.rows, 1)
         top = int(np.argmax(change))
@@ -110,11 +114,19 @@ def _distance(left: NDArray[np.int64], right: NDArray[np.int64]) -> float:
     return float(0.5 * np.abs(left / max(left.sum(), 1) - right / max(right.sum(), 1)).sum())
 
 
-def _homogeneity(left: NDArray[np.int64], right: NDArray[np.int64]) -> float:
-    """Return the p-value of Pearson's chi-square test that both count vectors come from one distribution."""
+def _homogeneity(left: NDArray[np.int64], right: NDArray[np.int64], bins: Bins) -> float:
+    """Return the p-value of Pearson's chi-square test that both count vectors come from one distribution.
+
+    Rare bins are tested as one, and so is "(other)": bins are named after what ``left`` holds, so a value that is
+    rare on both sides stands in a bin of its own if ``left`` has it, and in "(other)" if only ``right`` has.
+    """
     from scipy.special import chdtrc
 
     table = np.vstack([left, right]).astype(np.float64)
+    rare = table.sum(axis=0) * table.sum(axis=1).min() < MIN_EXPECTED * table.sum()
+    if bins.values is not None:
+        rare[-2] = True
+    table = np.column_stack([table[:, ~rare], table[:, rare].sum(axis=1)])
     table = table[:, table.sum(axis=0) > 0]
     if table.shape[1] < 2 or not table.sum(axis=1).all():
         return 1.0

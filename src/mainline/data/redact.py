@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from mainline.data.distribution import Shift
 from mainline.data.violations import Violation
 
 if TYPE_CHECKING:
@@ -40,6 +41,12 @@ def redact_violation(violation: Violation, marks: Mapping[str, Marks]) -> Violat
     if pii == "keep":
         return violation
     examples = tuple({**example, "value": redact(example["value"], pii)} for example in violation.examples)
-    # A rename hint would quote the value.
-    hint = "" if "looks like" in violation.hint else violation.hint
+    # These two hints would quote the value.
+    hint = "" if any(words in violation.hint for words in ("looks like", "most grown")) else violation.hint
     return replace(violation, examples=examples, hint=hint)
+
+
+def redact_shift(shift: Shift, marks: Mapping[str, Marks]) -> Shift:
+    """Return ``shift`` without the bin that grew most if the column is personal: a bin is named after its value."""
+    pii = marks[shift.column].pii if shift.column in marks else "keep"
+    return shift if pii == "keep" else replace(shift, gained="")

@@ -30,21 +30,37 @@ def check_rows(rows: pd.DataFrame, schema: DataFrameSchema, known: set[str]) -> 
         cases = errors.failure_cases
     else:
         return []
+    # A check of several columns fails with one case for each column of the rows.
+    names = cases["column"].astype("str").where(cases["schema_context"] == "Column", "")
     violations = []
-    for (name, number), group in cases.groupby(["column", cases["check_number"].fillna(-1)], sort=False):
-        check = str(group["check"].iloc[0])
+    for (name, check, number), group in cases.groupby(
+        [names, cases["check"].astype("str"), cases["check_number"].fillna(-1)], sort=False
+    ):
         if check == "not_nullable" and name in known:
             continue
-        if group["index"].isna().all():
-            first = rows.iloc[0]
-            violations.append(Violation(str(name), _words(schema, str(name), check, int(number)), len(rows), 1.0,
-                                        str(first["_batch"]), int(first["_line"])))  # fmt: skip
+        words = _words(schema, name, check, int(number)) if name else _words_together(cases, check)
+        whole = group["index"].isna().all()
+        bad = rows if whole else rows.loc[sorted(group["index"].dropna().astype(int).unique())]
+        if name and not whole:
+            violations.append(Violation.of_rows(name, words, bad, len(rows), _rename(schema, name, bad)))
             continue
-        bad = rows.loc[sorted(group["index"].astype(int).unique())]
-        words = _words(schema, str(name), check, int(number))
-        violations.append(Violation.of_rows(str(name), words, bad, len(rows), _rename(schema, str(name), bad)))
-    place = {name: position for position, name in enumerate(schema.columns)}
-    return sorted(violations, key=lambda violation: place.get(violation.column, -1))
+        if (reason := str(group["failure_case"].iloc[0]).partition("(")[0]).endswith("Error"):
+            words = f"{words} (the check itself fails: {reason})"
+        elif not whole:
+            words = f"{len(bad):,} of {len(rows):,} rows: {words}"
+        share = round(len(bad) / len(rows), 6)
+        place = str(bad["_batch"].iloc[0]), int(bad["_line"].iloc[0])
+        violations.append(Violation(name, words, len(bad), share, *place))
+    position = {name: index for index, name in enumerate(schema.columns)}
+    return sorted(violations, key=lambda violation: position.get(violation.column, -1))
+
+
+def _words_together(cases: pd.DataFrame, check: str) -> str:
+    """Return what the rows are not, for a check of several columns."""
+    if check != "multiple_fields_uniqueness":
+        return f"fails {check}"
+    columns = cases.loc[cases["check"] == check, "column"].unique()
+    return f"not unique in {', '.join(map(str, columns))} together"
 
 
 def _words(schema: DataFrameSchema, column: str, check: str, number: int) -> str:

@@ -72,11 +72,14 @@ def split(rows: pd.DataFrame, data: Data, seed: int) -> Split:
 def _random(labelled: pd.DataFrame, waiting: int, data: Data, seed: int) -> Split:
     """Return a seeded random split, stratified by the label where the label has few values."""
     generator = np.random.Generator(np.random.PCG64(seed))
+    if data.id is not None:
+        labelled = labelled.sort_values(data.id, kind="stable")
     shuffled = labelled.iloc[generator.permutation(len(labelled))]
     strata = shuffled[data.label] if shuffled[data.label].nunique() <= 100 else pd.Series(0, index=shuffled.index)
-    rank = shuffled.groupby(strata, sort=True).cumcount()
-    size = strata.map(strata.value_counts())
-    in_test = rank < (size * data.test_share).round()
+    # Where a row stands in its stratum, 0 to 1: the same share of each comes first, and one row alone comes in the
+    # middle, so that a stratum of one does not go to the test.
+    place = (shuffled.groupby(strata).cumcount() + 0.5) / strata.map(strata.value_counts())
+    in_test = place.rank(method="first") <= round(len(shuffled) * data.test_share)
     train, test = shuffled[~in_test], shuffled[in_test]
     if train.empty or test.empty:
         raise UserError(

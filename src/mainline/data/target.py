@@ -25,11 +25,21 @@ def classes(marks: Mapping[str, Marks], settings: Settings, frame: pd.DataFrame)
     if settings.model.task == "regression":
         return None
     label = settings.data.label
-    present = set(frame[label].dropna().astype("str").unique())
+    present = set(as_text(frame[label]).dropna().unique())
     found = tuple(value for value in marks[label].one_of if value in present) or tuple(sorted(present))
     if settings.model.task == "binary":
         return (*(value for value in found if value != settings.data.positive), str(settings.data.positive))
     return found
+
+
+def as_text(values: pd.Series) -> pd.Series:
+    """Return labels as text, missing ones missing; 1.0 is "1", because one missing whole number makes all of them
+    floats.
+    """
+    known = values.dropna()
+    if pd.api.types.is_float_dtype(known) and known.mod(1).eq(0).all():
+        known = known.astype("int64")
+    return known.astype("str").reindex(values.index)
 
 
 def encode(frame: pd.DataFrame, settings: Settings, names: tuple[str, ...] | None) -> NDArray[np.generic]:
@@ -41,7 +51,7 @@ def encode(frame: pd.DataFrame, settings: Settings, names: tuple[str, ...] | Non
     values = frame[settings.data.label]
     if names is None:
         return values.to_numpy(dtype=np.float64)
-    codes = pd.Index(names).get_indexer(pd.Index(values.astype("str")))
+    codes = pd.Index(names).get_indexer(pd.Index(as_text(values)))
     if (codes < 0).any():
         strange = sorted(map(str, values[codes < 0].unique()))
         raise UserError(

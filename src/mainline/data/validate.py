@@ -13,6 +13,7 @@ from mainline.data.batches import BATCH, LINE, Batch, combine, find_batches, rea
 from mainline.data.distribution import Shift, compare_newest
 from mainline.data.profile import count, make_bins
 from mainline.data.rows import check_rows
+from mainline.data.target import as_text
 from mainline.data.violations import Violation
 from mainline.errors import UserError
 
@@ -166,8 +167,7 @@ def _overlaps(rows: pd.DataFrame, spans: pd.DataFrame, time: str) -> list[Violat
 
 def _labels(rows: pd.DataFrame, data: Data, task: Task) -> list[Violation]:
     """Return a violation when there is nothing to tell apart, or the positive class never occurs."""
-    values = rows[data.label].dropna()
-    distinct = sorted(map(str, values.unique()))
+    distinct = sorted(as_text(rows[data.label]).dropna().unique())
     place = (str(rows[BATCH].iloc[0]), 2) if len(rows) else ("", 1)
     if len(distinct) < 2:
         what = f"only one value in all rows: {distinct}" if distinct else "no value in any row"

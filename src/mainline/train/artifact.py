@@ -17,6 +17,7 @@ from mainline.files import write_atomic
 TRUSTED = (
     "numpy.dtype",
     "scipy._lib.array_api_compat.numpy._aliases.asarray",
+    "scipy._lib.array_api_compat.numpy._aliases.asarray",
     "scipy.interpolate._bsplines.BSpline",
     "sklearn._loss.link.Interval",
     "sklearn._loss.link.LogitLink",
@@ -100,7 +101,10 @@ def load_model(path: Path, trusted: Sequence[str] = ()) -> Any:
     try:
         _check_types(data, str(path), trusted)
         return sio.loads(data, trusted=[*TRUSTED, *trusted])
-    except (zipfile.BadZipFile, KeyError, ValueError) as error:
+    except UserError:
+        raise
+    # What a damaged file makes of the readers below (zlib, zip, JSON, NumPy, skops) has no common name.
+    except Exception as error:
         raise UserError(f"{path}: damaged model file ({error})", "run `dvc checkout` or `dvc repro` again") from error
 
 

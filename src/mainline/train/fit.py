@@ -55,15 +55,22 @@ def fit(rows: pd.DataFrame, target: NDArray[np.generic], project: Project, setti
     which matter most under drift, would be lost to the estimator (docs/decisions/0006-calibration.md has the figures).
 
     Raises:
-        UserError: ``model.estimator`` holds an argument that the project's ``build`` does not take.
+        UserError: ``model.estimator`` holds an argument that the project's ``build`` does not take, or the rows (or
+            those that the calibration learns from) lack a class.
     """
     columns = feature_columns(project, settings)
     arguments = dict(settings.model.estimator)
+    if settings.model.task != "regression" and len(found := np.unique(target)) < 2:
+        raise UserError(
+            f"{settings.data.label}: the {len(rows)} training rows hold {len(found)} class, and a model needs two",
+            "add older batches, or shorten data.test_window_days",
+        )
+    first = _pipeline(project, settings, columns, arguments)
     searched = None
     if settings.model.search.enabled:
         from mainline.train.search import search
 
-        searched = search(rows, target, project, settings, columns)
+        searched = search(rows, target, project, settings, first)
         arguments |= searched["best"]
     final = _pipeline(project, settings, columns, arguments).fit(rows, target)
     held = 0

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def search(
-    rows: pd.DataFrame, target: NDArray[np.generic], project: Project, settings: Settings, columns: list[str]
+    rows: pd.DataFrame, target: NDArray[np.generic], project: Project, settings: Settings, pipeline: Pipeline
 ) -> dict[str, Any]:
     """Return ``{"best": arguments, "folds": n, "candidates": [{"params", "score", "rows"}]}``, best score first.
 
@@ -29,7 +29,7 @@ def search(
     squared error, with its sign turned: higher is better.
 
     Raises:
-        UserError: the space is empty.
+        UserError: the space is empty, or a candidate cannot be fitted or scored.
     """
     if not project.space:
         raise UserError(f"src/{project.name}/model.py: SPACE is empty", "fill it, or set model.search.enabled to false")
@@ -38,8 +38,6 @@ def search(
     if settings.data.time is None:
         kind = KFold if model.task == "regression" else StratifiedKFold
         folds = kind(found.folds, shuffle=True, random_state=model.seed)
-    estimator = project.build_estimator(seed=model.seed, **model.estimator)
-    pipeline = Pipeline([("features", project.build_features(columns)), ("model", estimator)])
     halving = HalvingGridSearchCV(
         pipeline,
         {f"model__{key}": list(values) for key, values in project.space.items()},
@@ -52,7 +50,15 @@ def search(
         n_jobs=1,
         error_score="raise",
     )
-    halving.fit(rows, target)
+    try:
+        halving.fit(rows, target)
+    except ValueError as error:
+        reason = next(line for line in reversed(str(error).splitlines()) if line.strip())
+        raise UserError(
+            f"params.yaml: model.search: a candidate could not be fitted or scored: {reason}",
+            f"SPACE in src/{project.name}/model.py must name parameters of the estimator; every fold needs every class "
+            "(fewer folds, a smaller factor, or model.search.enabled false)",
+        ) from error
     results = halving.cv_results_
     order = np.lexsort((-results["mean_test_score"], -results["n_resources"]))
     candidates = [

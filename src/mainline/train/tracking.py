@@ -105,6 +105,8 @@ def record(
             return _record(run, uri)
     except Exception as error:  # whatever MLflow, its server, its database or the disk may raise: the training is done
         reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+        if "Max retries exceeded" in reason:
+            reason = "the server does not answer"
         warn(
             f"MLflow ({uri}): this training is not recorded: {without_secrets(reason)[:300]}\n"
             "  model and reports are complete; run `mainline card` again to record it"

@@ -28,7 +28,7 @@ LOGGERS = {"mlflow": logging.WARNING, "alembic": logging.WARNING, "mlflow.utils.
 
 
 def address() -> str:
-    """Return the tracking address: ``MLFLOW_TRACKING_URI``, else the SQLite file in the working directory."""
+    """Return the tracking address as people read it: ``MLFLOW_TRACKING_URI``, else the SQLite file at the root."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{DATABASE}"
 
 
@@ -43,6 +43,7 @@ def quiet() -> Iterator[None]:
     # Not put back: MLflow looks at these again, later.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DO_NOT_TRACK", "true")
+    local = not os.environ.get("MLFLOW_TRACKING_URI")
     before = {name: os.environ.get(name) for name in (*BOUNDS, "MLFLOW_TRACKING_URI")}
     for name, value in BOUNDS.items():
         os.environ.setdefault(name, value)
@@ -54,7 +55,8 @@ def quiet() -> Iterator[None]:
 
             for name, level in LOGGERS.items():
                 logging.getLogger(name).setLevel(level)
-            mlflow.set_tracking_uri(address())
+            # Absolute: MLflow keeps its connections by address, and a relative one means another file elsewhere.
+            mlflow.set_tracking_uri(f"sqlite:///{Path.cwd() / DATABASE}" if local else address())
             yield
     finally:
         for name, level in levels.items():
@@ -70,8 +72,7 @@ def open_experiment(name: str) -> tuple[Any, str]:
     """Return an MLflow client and the id of the experiment ``name``, which is made if need be."""
     import mlflow
 
-    uri = mlflow.get_tracking_uri()
-    local = uri == f"sqlite:///{DATABASE}"
+    local = mlflow.get_tracking_uri() == f"sqlite:///{Path.cwd() / DATABASE}"
     if local and not DATABASE.exists():
         _create_database()
     client = mlflow.MlflowClient()
@@ -95,7 +96,7 @@ def _create_database() -> None:
     part.unlink(missing_ok=True)
     try:
         with _no_waiting_for_disk():
-            mlflow.MlflowClient(f"sqlite:///{part}").get_experiment_by_name("Default")
+            mlflow.MlflowClient(f"sqlite:///{part.absolute()}").get_experiment_by_name("Default")
         with part.open("rb+") as stream:
             os.fsync(stream.fileno())
         # A hard link, not a rename: another process may have been faster, and its runs must stay.
