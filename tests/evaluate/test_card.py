@@ -251,8 +251,13 @@ def test_calibration_drift_between_months_is_a_caution(label: float | None, boun
     month = {"month": "2009-04", "rows": 150, "judged": True, "metrics": {}, "mean_score": 0.12, "mean_label": label}
     whole = changed(evaluation={"months": [month]}, settings=settings(calibration_error=bound))
     assert ("Calibration moves" in render(**whole)[0]) == warns
-    whole["evaluation"]["months"] = [{**month, "judged": False}]
-    assert "Calibration moves" not in render(**whole)[0]
+    whole["evaluation"]["months"] = [{**month, "rows": 5, "judged": False}]
+    assert "Calibration moves" not in render(**whole)[0], "five rows can be chance"
+
+
+def test_a_small_month_far_beyond_chance_is_a_caution_too() -> None:
+    month = {"month": "2009-03", "rows": 87, "judged": False, "metrics": {}, "mean_score": 0.15, "mean_label": 0.43}
+    assert "Calibration moves" in render(**changed(evaluation={"months": [month]}))[0]
 
 
 @pytest.mark.parametrize(("high", "warns"), [(0.35, False), (0.3612, True), (0.5, True), (None, False)])

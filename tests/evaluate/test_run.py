@@ -108,7 +108,7 @@ def test_what_is_not_declared_is_said(case, project_for) -> None:
     frame, model, _, settings, training = case("binary")
     bare = project_for(slices={}, groups={}, behaviours=(), value=None, marks=marks)
     found = evaluate(frame, model, bare, settings, {**training, "prior": None}, 1)
-    for start in ("No prior", "No value", "No slices", "No behaviours", "No groups", "Latency is not in this file"):
+    for start in ("No prior", "No value", "No slices", "No behaviours", "No groups"):
         assert sum(sentence.startswith(start) for sentence in found["lost"]) == 1, start
     assert (found["threshold"], found["slices"], found["fairness"], found["baseline"]) == (None, [], [], {})
     other = evaluate(

@@ -1,13 +1,14 @@
 """Has the newest batch another distribution than the earlier ones? A rule that does not cry wolf.
 
 A column has moved when all three hold: the difference is significant over all columns together (chi-square test of
-homogeneity, rare bins as one, Benjamini-Hochberg at ``alpha``), it is material (total variation distance of at least
-``effect``), and it is beyond what the column has done before (mean plus three standard deviations of the same distance
-for each earlier batch).
+homogeneity, rare bins as one, Benjamini-Hochberg at ``alpha``), it is material (total variation distance, less what
+chance alone gives, of at least ``effect``), and it is beyond what the column has done before (the same distance of each
+earlier batch: mean plus three standard deviations of a prediction from so few values).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -35,7 +36,7 @@ class Shift:
     """One column of the newest batch against all earlier ones.
 
     Attributes:
-        effect: total variation distance, 0 (same) to 1 (nothing in common).
+        effect: total variation distance less what chance alone gives, 0 (same) to 1 (nothing in common).
         bound: what the effect must exceed to count, from the setting and the column's own history.
         p: p-value of the chi-square test of homogeneity.
         verdict: "moved", "same", "insufficient" (too little history to judge), or "unbounded": the column has moved so
@@ -73,7 +74,7 @@ def compare_newest(batches: Sequence[Profile], effect: float, alpha: float) -> l
         distance = _distance(pooled.counts[name], newest.counts[name])
         history = _history(earlier, name)
         enough = len(history) >= MIN_HISTORY
-        bound = max(effect, float(np.mean(history) + 3 * np.std(history))) if enough else effect
+        bound = max(effect, _limit(history)) if enough else effect
         verdict: Verdict = "moved" if significant[name] and distance > bound else "same"
         if not enough or newest.rows == 0:
             verdict = "insufficient"
@@ -102,6 +103,11 @@ def _history(batches: Sequence[Profile], column: str) -> list[float]:
     return [_distance(totals[i - 1], usable[i].counts[column]) for i in range(1, len(usable))]
 
 
+def _limit(history: Sequence[float]) -> float:
+    """Return what the next distance will hardly exceed: a prediction limit, which is wider for a shorter history."""
+    return float(np.mean(history) + 3 * np.std(history, ddof=1) * math.sqrt(1 + 1 / len(history)))
+
+
 def _sum(batches: Sequence[Profile]) -> Profile:
     total = batches[0]
     for batch in batches[1:]:
@@ -110,8 +116,17 @@ def _sum(batches: Sequence[Profile]) -> Profile:
 
 
 def _distance(left: NDArray[np.int64], right: NDArray[np.int64]) -> float:
-    """Return the total variation distance of two count vectors, 0 to 1."""
-    return float(0.5 * np.abs(left / max(left.sum(), 1) - right / max(right.sum(), 1)).sum())
+    """Return the total variation distance of two count vectors less its size for two samples of one distribution, 0
+    to 1; without that, every small batch would seem far away.
+
+    The size by chance is the mean of a normal's absolute value in each bin, and no more than twice the bin's share,
+    which is exact for a value seen once. It is taken off in squares, as noise adds up.
+    """
+    n, m = max(left.sum(), 1), max(right.sum(), 1)
+    share = (left + right) / (n + m)
+    chance = np.minimum(np.sqrt(2 / np.pi * share * (1 - share) * (1 / n + 1 / m)), 2 * share)
+    squares = np.abs(left / n - right / m).sum() ** 2 - chance.sum() ** 2
+    return 0.5 * math.sqrt(max(float(squares), 0.0))
 
 
 def _homogeneity(left: NDArray[np.int64], right: NDArray[np.int64], bins: Bins) -> float:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from mainline.config import Settings
 from mainline.evaluate import card_checks, card_data, card_results, card_value
-from mainline.evaluate.card_words import METRICS, Facts, cut, metric, number, percent, plural
+from mainline.evaluate.card_words import METRICS, Facts, coded, cut, metric, number, percent, plural
 from mainline.evaluate.document import (
     Block,
     Bullets,
@@ -157,7 +157,7 @@ def _limits(facts: Facts) -> list[Block]:
     if cautions:
         blocks += [Heading("What the numbers warn of", 3), Bullets(tuple(cautions))]
     if lost:
-        blocks += [Heading("What is not known", 3), Bullets(tuple(lost))]
+        blocks += [Heading("What is not known", 3), Bullets(tuple(coded(text) for text in lost))]
     if not cautions and not lost:
         blocks.append(
             Paragraph("Nothing in the reports stands out. That covers the test window only, not what comes after it.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mainline.evaluate.card_words import METRICS, NONE, Facts, metric, number, percent, plain
+from mainline.evaluate.card_words import METRICS, NONE, Facts, coded, metric, number, percent, plain
 from mainline.evaluate.document import Badge, Block, Code, Heading, Inline, Paragraph, Table
 
 
@@ -25,12 +25,7 @@ def gates(facts: Facts) -> list[Block]:
     )
     size = f"The model file has {number(facts.evaluation.get('size_mb'))} MB."
     table: list[Block] = [Table(("gate", "number", "bound", "verdict", "note"), tuple(rows), (1, 2))] if rows else []
-    return [Heading("Gates"), *table, Paragraph(_coded(f"{size} {latency}"))]
-
-
-def _coded(text: str) -> tuple[str | Code, ...]:
-    """Return our own text with the parts between backticks as code."""
-    return tuple(Code(part) if index % 2 else part for index, part in enumerate(text.split("`")) if part)
+    return [Heading("Gates"), *table, Paragraph(coded(f"{size} {latency}"))]
 
 
 def behaviours(facts: Facts) -> list[Block]:

@@ -200,7 +200,7 @@ def slices(facts: Facts) -> list[Block]:
 
     found.sort(key=badness)
     title = METRICS.get(facts.primary, facts.primary)
-    shown = [item for item in found if plain(item["metrics"].get(facts.primary))][:MOST_SLICES]
+    shown = [item for item in found if item["judged"] and plain(item["metrics"].get(facts.primary))][:MOST_SLICES]
     overall = facts.primary_entry.get("value")
     reference = (float(overall), "all test rows") if overall is not None else None
     chart = interval_chart(

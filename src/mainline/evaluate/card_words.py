@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from mainline.config import Settings
+from mainline.evaluate.document import Code
 from mainline.project import Marks
 
 NONE = "–"
@@ -48,9 +50,10 @@ class Facts:
 
     @property
     def metrics(self) -> Mapping[str, Mapping[str, Any]]:
-        """Metrics by name, the primary one first."""
-        known = self.evaluation.get("metrics") or {}
-        return {name: known[name] for name in sorted(known, key=lambda name: name != self.primary)}
+        """Metrics by name, the primary one first, then in the order of every table."""
+        known, order = self.evaluation.get("metrics") or {}, list(METRICS)
+        place = {name: order.index(name) if name in order else len(order) for name in known}
+        return {name: known[name] for name in sorted(known, key=lambda name: (name != self.primary, place[name], name))}
 
     @property
     def primary_entry(self) -> Mapping[str, Any]:
@@ -79,16 +82,18 @@ class Facts:
 
     @property
     def drifted_months(self) -> list[Mapping[str, Any]]:
-        """Judged months of a binary task whose mean prediction is further from the observed rate than the bound."""
+        """Months of a binary task whose mean prediction is further from the observed rate than the bound.
+
+        A month that is too small to be judged counts only beyond three standard errors, where chance is no excuse.
+        """
         if self.settings.model.task != "binary":
             return []
         return [
             item
             for item in self.evaluation.get("months") or ()
-            if item["judged"]
-            and plain(item.get("mean_score"))
+            if plain(item.get("mean_score"))
             and plain(item.get("mean_label"))
-            and abs(item["mean_score"] - item["mean_label"]) > self.calibration_bound
+            and abs(item["mean_score"] - item["mean_label"]) > max(self.calibration_bound, _chance(item))
         ]
 
     def interval(self, entry: Mapping[str, Any]) -> str:
@@ -97,6 +102,19 @@ class Facts:
         if low is None or high is None:
             return ""
         return f" ({percent(self.evaluation['level'], 0)} interval {number(low)} to {number(high)})"
+
+
+def _chance(month: Mapping[str, Any]) -> float:
+    """Return three standard errors of a rate (normal approximation) for a month that is not judged, else 0."""
+    if month["judged"]:
+        return 0.0
+    rate = min(max(month["mean_score"], 0.0), 1.0)
+    return 3 * math.sqrt(rate * (1 - rate) / max(month["rows"], 1))
+
+
+def coded(text: str) -> tuple[str | Code, ...]:
+    """Return ``text`` with the parts between backticks as code."""
+    return tuple(Code(part) if index % 2 else part for index, part in enumerate(text.split("`")) if part)
 
 
 def plain(value: Any) -> bool:
