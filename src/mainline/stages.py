@@ -175,6 +175,7 @@ def run_card() -> None:
             model=load_model(MODEL, project.trusted),
             example=_example(settings, inputs["training"]["columns"]),
             warn=console.warn,
+            trusted=project.trusted,
         )
     if recorded is not None:
         console.say(f"run {recorded.run_id} {'updated' if recorded.updated else 'recorded'} in {recorded.uri}", "pass")
