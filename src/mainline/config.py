@@ -19,7 +19,12 @@ def _date(value: object) -> object:
     """Return the date in an ISO text; DVC cannot read a bare YAML date, so that is refused with the reason."""
     if isinstance(value, dt.date):
         raise ValueError(f'dates stand in quotes, because DVC reads no others: "{value}"')
-    return dt.date.fromisoformat(value) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    try:
+        return dt.date.fromisoformat(value)
+    except ValueError as error:
+        raise ValueError(f"{value!r} is not a date like 2009-05-31") from error
 
 
 Date = Annotated[dt.date, BeforeValidator(_date)]

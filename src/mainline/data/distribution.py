@@ -80,10 +80,9 @@ def compare_newest(batches: Sequence[Profile], effect: float, alpha: float) -> l
             verdict = "insufficient"
         elif round(bound, 6) >= 1:
             verdict = "unbounded"
-        change = newest.counts[name] / max(newest.rows, 1) - pooled.counts[name] / max(pooled.rows, 1)
-        top = int(np.argmax(change))
-        before, now = pooled.counts[name][top] / max(pooled.rows, 1), newest.counts[name][top] / max(newest.rows, 1)
-        gained = f"{newest.bins[name].labels[top]}: {before:.1%} before, {now:.1%} now"
+        before, now = _shares(pooled.counts[name]), _shares(newest.counts[name])
+        top = int(np.argmax(now - before))
+        gained = f"{newest.bins[name].labels[top]}: {before[top]:.1%} before, {now[top]:.1%} now"
         shifts.append(Shift(name, round(distance, 6), round(bound, 6), _rounded(p_values[name]), verdict, gained))
     return shifts
 
@@ -113,6 +112,10 @@ def _sum(batches: Sequence[Profile]) -> Profile:
     for batch in batches[1:]:
         total = total + batch
     return total
+
+
+def _shares(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    return np.asarray(counts / max(counts.sum(), 1), dtype=np.float64)
 
 
 def _distance(left: NDArray[np.int64], right: NDArray[np.int64]) -> float:

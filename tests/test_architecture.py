@@ -1,0 +1,123 @@
+"""The house: imports go one way, rooms stay small, and the command line starts fast."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src"
+MODULES = sorted(SOURCE.rglob("*.py"))
+FLOORS = ("data", "train", "evaluate")
+GROUND = {"mainline.config", "mainline.project", "mainline.errors", "mainline.files", "mainline.console"}
+# Storage is a house of its own beside the pipeline.
+STORAGE = {"mainline.dvc", "mainline.objects", "mainline.plugins", "mainline.remote"}
+TOP = {"mainline.cli", "mainline.stages", "mainline.summary"}
+HEAVY = ("pandas", "numpy", "scipy", "sklearn", "mlflow", "pydantic", "pandera", "pyarrow", "matplotlib", "skops")
+
+
+def dotted(path: Path) -> str:
+    parts = path.relative_to(SOURCE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+NAMES = {dotted(path) for path in MODULES}
+
+
+def imported(tree: ast.AST, here: str, package: bool) -> set[str]:
+    """Return every module of this repository that ``tree`` imports anywhere, also inside functions and by name."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            above = here.split(".") if package else here.split(".")[:-1]
+            base = ".".join(above[: len(above) - node.level + 1]) if node.level else ""
+            base = ".".join(part for part in (base, node.module or "") if part)
+            found |= {f"{base}.{alias.name}" if f"{base}.{alias.name}" in NAMES else base for alias in node.names}
+        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            called = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            if called in ("import_module", "__import__"):
+                found.add(str(node.args[0].value))
+    return {name for name in found if name.split(".")[0] in ("mainline", "bank")}
+
+
+def faults(name: str, imports: set[str]) -> list[str]:
+    """Return what ``name`` may not import."""
+    if name.split(".")[0] == "bank":
+        allowed = {"bank", "mainline.project"}
+        return sorted(item for item in imports if item.split(".")[0] != "bank" and item not in allowed)
+    bad = {item for item in imports if item.split(".")[0] == "bank"}
+    below = {"mainline", *GROUND}
+    room = name.split(".")[1] if "." in name else ""
+    if name in TOP:
+        return sorted(bad)
+    if room in FLOORS:
+        rooms = FLOORS[: FLOORS.index(room) + 1]
+        return sorted(bad | {item for item in imports if item not in below and item.split(".")[1] not in rooms})
+    if name in STORAGE:
+        return sorted(bad | (imports - below - STORAGE))
+    if name in GROUND:
+        return sorted(bad | (imports - below))
+    return sorted(bad | imports)
+
+
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=[dotted(path) for path in MODULES])
+def test_imports_go_one_way(path: Path) -> None:
+    name = dotted(path)
+    assert faults(name, imported(tree_of(path), name, path.name == "__init__.py")) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "fault"),
+    [
+        ("mainline.data.split", "from mainline.train.fit import fit", "mainline.train.fit"),
+        ("mainline.data.split", "from ..train import fit", "mainline.train.fit"),
+        ("mainline.train.fit", "def f():\n    import mainline.evaluate.run", "mainline.evaluate.run"),
+        ("mainline.train.fit", "from mainline import stages", "mainline.stages"),
+        ("mainline.config", "from mainline.data import split", "mainline.data.split"),
+        ("mainline.evaluate.run", "from mainline.dvc import run", "mainline.dvc"),
+        ("mainline.stages", "import bank.schema", "bank.schema"),
+        ("mainline.train.fit", "importlib.import_module('bank.model')", "bank.model"),
+        ("mainline.files", "from mainline.stages import ROWS", "mainline.stages"),
+        ("mainline.elsewhere", "from mainline.config import Settings", "mainline.config"),
+        ("bank.model", "from mainline.config import Settings", "mainline.config"),
+        ("bank.model", "import mainline", "mainline"),
+    ],
+)
+def test_a_planted_import_is_found(name: str, text: str, fault: str) -> None:
+    assert faults(name, imported(ast.parse(text), name, False)) == [fault]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=[dotted(path) for path in MODULES])
+def test_modules_are_small_and_say_what_they_are(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 300
+    assert (ast.get_docstring(tree_of(path)) or "").strip(), "no docstring"
+
+
+def modules_loaded(*arguments: str) -> set[str]:
+    """Return the top-level packages that Python loads for ``arguments``."""
+    done = subprocess.run([sys.executable, "-X", "importtime", *arguments], cwd=SOURCE, capture_output=True, text=True,
+                          timeout=60, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    names = {line.rsplit("|", 1)[1].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    assert "typer" in names, "the measurement itself"
+    return {name.split(".")[0] for name in names}
+
+
+@pytest.mark.parametrize("arguments", [("-c", "import mainline.cli"), ("-m", "mainline.cli", "--help")])
+def test_the_command_line_starts_without_heavy_imports(arguments: tuple[str, ...]) -> None:
+    assert modules_loaded(*arguments).isdisjoint(HEAVY)
+
+
+def test_the_help_of_a_command_needs_nothing_of_what_the_command_needs() -> None:
+    # Typer itself reads the arguments of a command with Pydantic.
+    assert modules_loaded("-m", "mainline.cli", "train", "--help") & set(HEAVY) <= {"pydantic"}
