@@ -57,9 +57,7 @@ def column(
     protected: bool = False,
     **checks: Any,
 ) -> Any:
-    """Return a Pandera ``Field`` that carries :class:`Marks`; ``checks`` are Pandera's own (``ge``, ``le``,
-    ``nullable`` …).
-    """
+    """Return a Pandera ``Field`` that carries :class:`Marks`; ``checks`` are Pandera's own (``ge``, ``nullable`` …)."""
     import pandera.pandas as pa
 
     marks = Marks(known=known, pii=pii, protected=protected, one_of=tuple(one_of))
@@ -89,9 +87,7 @@ class Direction:
 
 @dataclass(frozen=True)
 class Minimum:
-    """Minimum function: rows changed by ``better`` score higher on average than rows changed by ``worse``, by
-    ``margin``.
-    """
+    """Minimum function: rows changed by ``better`` score higher by ``margin`` on average than changed by ``worse``."""
 
     name: str
     better: Callable[[pd.DataFrame], pd.DataFrame]
@@ -197,8 +193,9 @@ _REQUIRED = object()
 
 
 def _attribute(package: str, module: str, name: str, default: Any = _REQUIRED) -> Any:
-    """Return ``package.module.name``, or ``default`` where the contract lets it be absent; the folder ``src`` of the
-    working directory is searched first.
+    """Return ``package.module.name``, or ``default`` if the contract lets it be absent.
+
+    The folder ``src`` of the working directory is searched first.
     """
     source = str(Path("src").resolve())
     if Path("src", package).is_dir() and source not in sys.path:
@@ -220,9 +217,7 @@ def _attribute(package: str, module: str, name: str, default: Any = _REQUIRED) -
 
 
 def scores(model: Any, frame: pd.DataFrame) -> NDArray[np.float64]:
-    """Return the model's predictions for raw rows: P(positive) ``(n,)``, class probabilities ``(n, k)``, or values
-    ``(n,)``.
-    """
+    """Return predictions for raw rows: P(positive) ``(n,)``, class probabilities ``(n, k)``, or values ``(n,)``."""
     import numpy as np
 
     if not hasattr(model, "predict_proba"):

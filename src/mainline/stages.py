@@ -32,9 +32,7 @@ PROFILE_QUANTILES = 50
 
 
 def run_validate() -> bool:
-    """Check the batches; write reports/validation.json, and artifacts/rows.parquet only if they pass. Return
-    whether.
-    """
+    """Return whether the batches pass; write reports/validation.json, and artifacts/rows.parquet only if they do."""
     from dataclasses import replace
 
     from mainline.data.redact import redact_shift, redact_violation
@@ -44,6 +42,7 @@ def run_validate() -> bool:
 
     settings = load_settings()
     row, marks = load_schema(settings.project)
+    ROWS.unlink(missing_ok=True)  # rows of an earlier run are not to be split if this one fails
     with console.working("checking the batches"):
         found = validate(Path(settings.data.batches), row.to_schema(), settings.data, settings.model.task)
         found = replace(

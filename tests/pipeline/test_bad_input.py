@@ -124,7 +124,6 @@ STOPPED: dict[str, tuple[Edit, list[str]]] = {
 def test_bad_batch_is_stopped_before_training(fault: str, scratch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     # Given sound batches that pass, and one fault
     assert scratch.run("validate")[0] == 0
-    (scratch.folder / "artifacts" / "rows.parquet").unlink()
     edit, words = STOPPED[fault]
     edit(scratch)
     # When they are validated
@@ -282,3 +281,20 @@ def test_other_files_among_the_batches_are_refused(scratch: Any) -> None:
     scratch.file("2009-06.xlsx").write_bytes(b"PK")
     code, output = scratch.run("validate")
     assert code == 1 and "data/2009-06.xlsx: not a batch" in output
+
+
+def test_folders_and_dead_links_among_the_batches_are_refused(scratch: Any) -> None:
+    (scratch.folder / "data" / "old.csv").mkdir()
+    code, output = scratch.run("validate")
+    assert code == 1 and "data/old.csv: not a batch" in output
+    (scratch.folder / "data" / "old.csv").rmdir()
+    (scratch.folder / "data" / "old.csv").symlink_to("nowhere.csv")
+    code, output = scratch.run("validate")
+    assert code == 1 and "data/old.csv: a link to nothing" in output
+
+
+def test_rows_of_an_earlier_run_do_not_outlive_a_failed_check(scratch: Any) -> None:
+    assert scratch.run("validate")[0] == 0
+    STOPPED["negative age"][0](scratch)
+    assert scratch.run("validate")[0] == 1
+    assert not (scratch.folder / "artifacts" / "rows.parquet").exists()

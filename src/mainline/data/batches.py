@@ -41,10 +41,11 @@ def find_batches(folder: Path) -> list[Path]:
         raise UserError(
             f"{folder}: no such folder (params.yaml, key data.batches)", "run `make data`, or name it right"
         )
-    files = sorted(
-        path for path in folder.iterdir() if path.is_file() and not path.name.startswith((".", "README", "readme"))
-    )
-    strange = [path.name for path in files if not path.name.endswith(SUFFIXES)]
+    files = sorted(path for path in folder.iterdir() if not path.name.startswith((".", "README", "readme")))
+    gone = [path.name for path in files if not path.exists()]
+    if gone:
+        raise UserError(f"{folder}/{gone[0]}: a link to nothing", "run `dvc checkout` or `make data`")
+    strange = [path.name for path in files if not path.name.endswith(SUFFIXES) or path.is_dir()]
     if strange:
         raise UserError(
             f"{folder}/{strange[0]}: not a batch: its name must end in {' or '.join(SUFFIXES)}",

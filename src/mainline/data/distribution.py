@@ -57,9 +57,7 @@ class Shift:
 
 
 def compare_newest(batches: Sequence[Profile], effect: float, alpha: float) -> list[Shift]:
-    """Return one :class:`Shift` a column for the last of ``batches``; they are in order of time and share their
-    bins.
-    """
+    """Return one :class:`Shift` a column for the last of ``batches``, in order of time and in the same bins."""
     if len(batches) < 2:
         return []
     *earlier, newest = batches

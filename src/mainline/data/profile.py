@@ -81,9 +81,7 @@ class Profile:
 
 
 def make_bins(frame: pd.DataFrame, columns: Sequence[str], quantiles: int) -> dict[str, Bins]:
-    """Return bins for ``columns``: numbers at up to ``quantiles`` equal-count cuts, text by value (commonest first
-    1,000).
-    """
+    """Return bins for ``columns``: numbers cut into up to ``quantiles`` equal counts, text by value (commonest 1,000)."""
     made = {}
     for name in columns:
         values = frame[name]

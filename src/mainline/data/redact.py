@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
 
 def redact(value: Any, pii: Pii) -> Any:
-    """Return ``value`` as it may be shown: itself, a short SHA-256 of its text, or None; a missing value stays
-    missing.
-    """
+    """Return ``value`` as it may be shown: itself, a short SHA-256 of its text, or None. Missing stays missing."""
     if pii == "keep" or value is None or value != value:
         return value
     return None if pii == "drop" else f"sha256:{hashlib.sha256(str(value).encode()).hexdigest()[:12]}"

@@ -87,6 +87,8 @@ def _random(labelled: pd.DataFrame, waiting: int, data: Data, seed: int) -> Spli
             "add rows, or change data.test_share",
         )
     lost = ["No time column: the split is random, so the score on the test rows says nothing about the future."]
+    if data.label_delay_days:
+        lost.append("No time column: the label delay cannot be honoured.")
     summary = _summary("random", data, None, train, test, {"rows": waiting}, {"rows": 0}, lost)
     return Split(train, test, summary)
 

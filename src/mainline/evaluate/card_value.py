@@ -12,9 +12,7 @@ from mainline.evaluate.document import Block, Bullets, Heading, Inline
 
 
 def value(facts: Facts) -> list[Block]:
-    """Return the threshold and what acting on it was worth, in words and as a curve; nothing without a declared
-    value.
-    """
+    """Return the threshold and what acting on it was worth; nothing without a declared value."""
     found = facts.evaluation.get("threshold")
     if not found:
         return []

@@ -157,9 +157,7 @@ def interval_chart(
 
 
 def heat_map(title: str, labels: Sequence[str], counts: Sequence[Sequence[int]]) -> str:
-    """Return a confusion matrix: rows are the actual class, columns the predicted one, shade is the share of the
-    row.
-    """
+    """Return a confusion matrix: rows are actual classes, columns predicted ones, shade is the share of the row."""
     many = len(labels)
     left = min(120, 30 + 7 * max((len(item) for item in labels), default=0))
     top, cell = 60, (WIDTH - left - 10) / max(many, 1)

@@ -56,6 +56,7 @@ def search(
         refit=False,
         n_jobs=1,
         error_score="raise",
+        return_train_score=False,
     )
     try:
         halving.fit(rows, target)
