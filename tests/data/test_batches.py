@@ -44,10 +44,9 @@ def batch(name: str, **columns: list) -> Batch:
     return Batch(name, "", rows)
 
 
-def test_find_batches_are_in_order_of_name_without_readmes_and_folders(tmp_path: Path) -> None:
+def test_find_batches_are_in_order_of_name_without_readmes(tmp_path: Path) -> None:
     for name in ("b.csv", "a.csv.gz", "README.md", ".hidden.csv"):
         (tmp_path / name).write_text("x")
-    (tmp_path / "folder.csv").mkdir()
     assert [path.name for path in find_batches(tmp_path)] == ["a.csv.gz", "b.csv"]
 
 

@@ -291,10 +291,3 @@ def test_folders_and_dead_links_among_the_batches_are_refused(scratch: Any) -> N
     (scratch.folder / "data" / "old.csv").symlink_to("nowhere.csv")
     code, output = scratch.run("validate")
     assert code == 1 and "data/old.csv: a link to nothing" in output
-
-
-def test_rows_of_an_earlier_run_do_not_outlive_a_failed_check(scratch: Any) -> None:
-    assert scratch.run("validate")[0] == 0
-    STOPPED["negative age"][0](scratch)
-    assert scratch.run("validate")[0] == 1
-    assert not (scratch.folder / "artifacts" / "rows.parquet").exists()

@@ -81,7 +81,7 @@ class Profile:
 
 
 def make_bins(frame: pd.DataFrame, columns: Sequence[str], quantiles: int) -> dict[str, Bins]:
-    """Return bins for ``columns``: numbers cut into up to ``quantiles`` equal counts, text by value (commonest 1,000)."""
+    """Return bins for ``columns``: numbers cut into up to ``quantiles`` equal counts, the commonest texts by value."""
     made = {}
     for name in columns:
         values = frame[name]
