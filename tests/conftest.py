@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,32 +89,31 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scratch:
     return made
 
 
+def set_keys(params: dict[str, Any], **keys: Any) -> dict[str, Any]:
+    """Return a copy of ``params`` with keys set that are written as ``data__as_of=…``."""
+    changed = copy.deepcopy(params)
+    for key, value in keys.items():
+        *rooms, last = key.split("__")
+        room = changed
+        for name in rooms:
+            room = room[name]
+        room[last] = value
+    return changed
+
+
 @pytest.fixture
 def change(scratch: Scratch) -> Callable[..., None]:
-    """Return a function that sets keys of params.yaml, given as ``data__as_of=…``, and writes everything again."""
+    """Return a function that sets keys of params.yaml and writes everything again."""
 
     def apply(**keys: Any) -> None:
-        scratch.params = copy.deepcopy(scratch.params)
-        for key, value in keys.items():
-            *rooms, last = key.split("__")
-            room = scratch.params
-            for name in rooms:
-                room = room[name]
-            room[last] = value
+        scratch.params = set_keys(scratch.params, **keys)
         scratch.write()
 
     return apply
 
 
 @pytest.fixture(scope="session")
-def clone_sources() -> Callable[[Path], Path]:
-    """Return a function that copies what the pipeline needs from this work tree into a new folder."""
-
-    def copy_to(folder: Path) -> Path:
-        folder.mkdir(parents=True)
-        for name in ("params.yaml", "dvc.yaml", "pyproject.toml", "requirements.lock"):
-            shutil.copy(ROOT / name, folder / name)
-        shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-        return folder
-
-    return copy_to
+def settings_for() -> Callable[..., Settings]:
+    """Return a function that gives the template's settings with keys changed."""
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    return lambda **keys: Settings.model_validate(set_keys(params, **keys))

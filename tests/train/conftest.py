@@ -1,40 +1,18 @@
-"""Settings with any key changed, a project made by hand, and rows whose true chances are known."""
+"""A project made by hand, and rows whose true chances are known."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from mainline.config import Settings
 from mainline.project import Marks, Project
-
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def settings_for() -> Callable[..., Settings]:
-    """Return a function that gives the template's settings with keys changed, written as ``data__as_of=…``."""
-
-    def build(**keys: Any) -> Settings:
-        params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-        for key, value in keys.items():
-            *rooms, last = key.split("__")
-            room = params
-            for name in rooms:
-                room = room[name]
-            room[last] = value
-        return Settings.model_validate(params)
-
-    return build
 
 
 def build_features(columns: Sequence[str]) -> ColumnTransformer:
