@@ -27,6 +27,7 @@ METRICS = Path("reports/metrics.json")
 PLOTS = Path("reports/plots")
 CARD = Path("reports/card.md")
 CARD_PAGE = Path("reports/card.html")
+VERDICT = Path("reports/verdict.json")  # no output of a stage: it holds a latency and depends on another commit
 
 PROFILE_QUANTILES = 50
 
