@@ -311,7 +311,7 @@ def test_the_verdict_and_its_reason_come_first(name: str, first_line: str) -> No
 
 def test_a_difference_has_its_interval_and_a_word() -> None:
     table = section(render(promote())[0], "Both models")
-    assert "95 % interval" in table
+    assert "| 95 % interval |" in table and "| :-- | --: | --: | --: | --: | :-- |" in table
     assert cells(table, "log loss") == [
         "log loss (decides)", "0.3345", "0.3313", "-0.0032", "-0.0055 to -0.0009", "▲ better",
     ]  # fmt: skip
@@ -330,7 +330,10 @@ def test_the_metric_that_decides_is_first() -> None:
 def test_a_signed_metric_is_judged_by_its_size() -> None:
     whole = regression()
     assert cells(section(render(whole)[0], "Both models"), "bias")[5] == "▲ better"
-    whole["metrics"][2] |= {"challenger": 90.0}
+    # From -40 to 41 nothing is gained; the verdict's own "worse" knows, the plain difference does not.
+    whole["metrics"][2] |= {"challenger": 41.0, "difference": span(81.0, 9.0), "worse": span(1.0, 9.0)}
+    assert cells(section(render(whole)[0], "Both models"), "bias")[5] == "≈ unclear"
+    whole["metrics"][2] |= {"challenger": 90.0, "worse": None}
     assert cells(section(render(whole)[0], "Both models"), "bias")[5] == "▼ worse"
 
 
@@ -376,7 +379,7 @@ def test_a_looser_gate_is_at_the_top_and_marked() -> None:
     top = text.split("\n## ")[0]
     assert "> [!CAUTION]" in top and "`gates.floors.roc_auc`: `0.6` → `0.55`" in top and "calibration" not in top
     table = section(text, "Changed gates")
-    assert table.index("❌ LOOSER") < table.index("✅ stricter")
+    assert table.index("❌ LOOSER") < table.index("✅ not looser")
     assert "LOOSER" in page and page.index("banner bad") < page.index("<h2")
     whole = reject()
     whole["changes"]["gates"] = whole["changes"]["gates"][:1]
@@ -462,6 +465,13 @@ def test_a_reason_does_not_repeat_its_gate_and_a_hold_is_told_from_a_reject() ->
     whole["gates"][2]["level"] = "hold"
     text = render(whole)[0]
     assert "- ❌ reject `primary: log_loss`: 0.0181, must be 0" in text and "| ❌ hold |" in section(text, "Gates")
+
+
+def test_what_is_lost_is_said_once() -> None:
+    whole = reject()
+    whole["lost"] *= 2
+    assert section(render(whole)[0], "What is not known").count("The latency of the champion was not measured") == 1
+    assert "What is not known" not in render(promote())[0]
 
 
 @pytest.mark.parametrize("case", sorted(CASES))

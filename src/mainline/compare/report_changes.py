@@ -98,7 +98,9 @@ def settings(view: View) -> list[Section]:
         rows: Rows = []
         for item in gates:
             looser = item.get("looser")
-            badge = Badge("stricter", True) if looser is False else Badge("LOOSER" if looser else "cannot tell", False)
+            badge = (
+                Badge("not looser", True) if looser is False else Badge("LOOSER" if looser else "cannot tell", False)
+            )
             key, before, after = (
                 Code(text(item.get("key"), 120)),
                 setting(item.get("before")),

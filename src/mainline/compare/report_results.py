@@ -55,7 +55,7 @@ def metrics(view: View) -> list[Section]:
     blocks: list[Block] = [
         Heading(title),
         Paragraph(words),
-        view.table(head, rows, tuple(range(1, len(head) - 2)) or (1,)),
+        view.table(head, rows, (1, 2, 3, 4) if view.compared else (1,)),
     ]
     return [Section(title, 2, (*blocks, *report_plots.curves(view)))]
 
