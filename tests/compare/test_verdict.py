@@ -5,14 +5,15 @@ from __future__ import annotations
 import pytest
 
 from mainline.compare.gates import Bound
-from mainline.compare.verdict import ALWAYS, EXIT_CODES, Reason, decide
+from mainline.compare.verdict import ALWAYS, COMPARED, EXIT_CODES, Reason, decide
 
 
 def bound(gate: str, level: str | None = None, value: float | None = 1.0) -> Bound:
     return Bound(gate, value, 0.5, "<=", level is None, "why", level)  # type: ignore[arg-type]
 
 
-BASE = [bound(name) for name in (*ALWAYS, "primary: log_loss")]
+NAMES = [f"{name}: log_loss" if name in ("primary", "slices") else name for name in (*ALWAYS, *COMPARED)]
+BASE = [bound(name) for name in NAMES]
 
 
 def test_all_passed_is_a_promotion_with_its_reason() -> None:
@@ -22,10 +23,10 @@ def test_all_passed_is_a_promotion_with_its_reason() -> None:
 
 @pytest.mark.parametrize(("level", "code"), [("hold", 3), ("reject", 1)])
 def test_one_gate_decides(level: str, code: int) -> None:
-    found = decide("compared", "better", [*BASE, bound("size ratio", level)])
+    found = decide("compared", "better", [*BASE, bound("floor: roc_auc", level)])
     assert (found.verdict, found.exit_code) == (level, code)
     assert found.reason == found.reasons[0].text
-    assert found.reasons[0].gate == "size ratio"
+    assert found.reasons[0].gate == "floor: roc_auc"
 
 
 def test_a_rejection_comes_before_a_hold_and_a_note_changes_nothing() -> None:
@@ -64,7 +65,7 @@ def test_a_rejection_stands_in_every_case() -> None:
         assert decide(case, "", [*BASE, bound("lock", "reject")]).verdict == "reject"  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", [*ALWAYS, "primary: log_loss"])
+@pytest.mark.parametrize("name", NAMES)
 def test_a_gate_that_is_missing_holds(name: str) -> None:
     found = decide("compared", "", [gate for gate in BASE if gate.gate != name])
     assert found.verdict == "hold" and "missing" in found.reason

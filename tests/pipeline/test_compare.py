@@ -234,7 +234,7 @@ def drop_data(clone: Any) -> None:
     ("fault", "gate", "says"),
     [
         (edit_lock, "lock", "dvc.lock pins bbbb"),
-        (edit_params, "lock", "model.estimator.C"),
+        (edit_params, "lock", "params.yaml: model modified"),
         (edit_model, "lock", "artifacts/model.skops: dvc.lock pins"),
         (edit_code, "lock", "src/bank/model.py modified"),
         (edit_evaluation, "evaluation", "metrics.roc_auc.value: reports/evaluation.json says 0.9"),

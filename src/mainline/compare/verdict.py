@@ -28,7 +28,9 @@ BY_CASE: dict[Case, Outcome] = {
 }
 # Cases whose reason is the sentence of a gate.
 GATES: dict[Case, str] = {"champion saw test rows": "rows seen by the champion", "too few rows": "test rows"}
-ALWAYS = ("data", "lock", "remote", "evaluation")
+ALWAYS = ("test rows", "data", "lock", "remote", "evaluation", "scores")
+COMPARED = ("primary", "slices", "calibration error", "fairness gap", "business value", "latency ratio", "size ratio",
+            "rows seen by the champion")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -62,15 +64,14 @@ def decide(case: Case, said: str, gates: Sequence[Bound], notes: Sequence[Reason
     """Return the verdict: the strictest of the case and the gates.
 
     ``said`` is the sentence of the case: the reason of a promotion, and of what the case itself decides. A gate that
-    every case must have, or the primary metric of a comparison, and that is absent, holds: nothing passes by omission.
+    the case must have and that is absent holds: nothing passes by omission.
     """
     found = [Reason(gate.level, gate.gate, gate.sentence()) for gate in gates if gate.level]
     # One that is neither passed nor has a level was made by no function of gates.py; it must not slip through.
     found += [Reason("hold", gate.gate, gate.sentence()) for gate in gates if not gate.passed and not gate.level]
-    names = {gate.gate for gate in gates}
-    wanted = [name for name in ALWAYS if name not in names]
-    if case == "compared" and not any(name.startswith("primary: ") for name in names):
-        wanted.append("primary")
+    names = {gate.gate.split(": ")[0] for gate in gates}
+    needed = [*ALWAYS, *(COMPARED if case == "compared" else ())]
+    wanted = [name for name in needed if name not in names]
     found += [Reason("hold", name, f"{name}: the gate is missing") for name in wanted]
     own = BY_CASE.get(case)
     if own in ("hold", "reject") and GATES.get(case) not in {item.gate for item in found}:
