@@ -116,6 +116,12 @@ def test_the_bound_itself_is_kept(path: str) -> None:
     assert blocked(relative(found, RULES, "log_loss")) == {}
 
 
+def test_the_number_shown_is_the_end_that_decided() -> None:
+    for worse, expected in ((span(0.02), 0.018), (span(0.009), 0.011), (span(0.001), 0.003)):
+        gate = relative(put(SOUND, "metrics.0.worse", worse), RULES, "log_loss")[0]
+        assert gate.value == pytest.approx(expected)
+
+
 def test_noise_in_a_slice_does_not_reject() -> None:
     assert blocked(relative(put(SOUND, "slices.0.worse", span(0.08, 0.05)), RULES, "log_loss")) == {}
 
@@ -194,6 +200,7 @@ def test_what_the_comparison_stands_on() -> None:
 def test_scores_that_need_the_label() -> None:
     here = np.array([0.1, 0.2, 0.3])
     assert blocked([held_scores(here, here.copy(), "")]) == {}
+    assert blocked([held_scores(np.array([0.0]), np.array([1e-9]), "")]) == {}
     assert blocked([held_scores(here, here + 1e-6, "")]) == {"scores": "reject"}
     assert blocked([held_scores(here, None, "columns are missing: {'duration'}")]) == {"scores": "reject"}
     assert blocked([held_scores(here * np.nan, here, "")]) == {"scores": "hold"}

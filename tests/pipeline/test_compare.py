@@ -111,7 +111,7 @@ def test_more_data_beat_the_champion(change: Any) -> None:
     # When the bounds are moved, in sight of all, it is promoted
     replace_in(change, "params.yaml", "roc_auc: 0.60", "roc_auc: 0.52")
     replace_in(change, "params.yaml", "log_loss: 0.45", "log_loss: 0.72")
-    replace_in(change, "params.yaml", "roc_auc: 0.50 ", "roc_auc: 0.45 ")
+    replace_in(change, "params.yaml", "roc_auc: 0.50\n", "roc_auc: 0.45\n")
     replace_in(change, "params.yaml", "calibration_error: 0.05", "calibration_error: 0.15")
     change.dvc("repro", "--quiet")
     verdict, output = compare(change, 0)
