@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -99,6 +100,34 @@ def latency() -> None:
     from mainline.summary import show_latency
 
     show_latency()
+
+
+@app.command()
+def compare(
+    against: Annotated[
+        str, typer.Option(help="branch, tag or commit that pins the champion; default: origin/main, else main")
+    ] = "",
+) -> None:
+    """Hold the model of the last run against the champion, on the same rows; write verdict and report.
+
+    Exit code 0: promote. 1: reject (or a mistake that stopped the comparison: then there is no verdict.json). 3: hold,
+    it cannot be told.
+    """
+    from mainline.compare.run import run_compare
+
+    raise typer.Exit(run_compare(against))
+
+
+@app.command(hidden=True)
+def predict(
+    rows: Annotated[Path, typer.Argument(help="raw rows, as Parquet")],
+    out: Annotated[Path, typer.Argument(help="where the predictions go, as .npy")],
+    latency: Annotated[Path | None, typer.Option(help="measure the latency as well, into this JSON file")] = None,
+) -> None:
+    """Score rows with the model, code and params of the working directory."""
+    from mainline.compare.scoring import predict_rows
+
+    predict_rows(rows, out, latency)
 
 
 @app.command()

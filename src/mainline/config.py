@@ -110,6 +110,23 @@ class Gates(Room):
     size_mb: float | None
 
 
+class Compare(Room):
+    """Bounds on the challenger against the champion (see ``mainline.compare.gates``); null switches one off.
+
+    Every margin is how much worse the challenger may be, in the units of what is compared.
+    """
+
+    rule: Literal["non_inferior", "superior"] = "non_inferior"
+    margin: float = Field(default=0.01, ge=0)
+    min_rows: int = Field(default=500, ge=1)
+    slice_margin: float | None = Field(default=0.05, ge=0)
+    calibration_margin: float | None = Field(default=0.02, ge=0)
+    fairness_margin: float | None = Field(default=0.1, ge=0)
+    value_margin: float | None = Field(default=0.1, ge=0)
+    latency_ratio: float | None = Field(default=3.0, gt=0)
+    size_ratio: float | None = Field(default=3.0, gt=0)
+
+
 class Settings(Room):
     """The whole of params.yaml."""
 
@@ -119,6 +136,7 @@ class Settings(Room):
     model: Model
     evaluate: Evaluate
     gates: Gates
+    compare: Compare = Compare()
 
     @model_validator(mode="after")
     def _positive_fits_task(self) -> Settings:

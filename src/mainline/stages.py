@@ -27,6 +27,9 @@ METRICS = Path("reports/metrics.json")
 PLOTS = Path("reports/plots")
 CARD = Path("reports/card.md")
 CARD_PAGE = Path("reports/card.html")
+REPORT = Path("reports/report.md")
+REPORT_PAGE = Path("reports/report.html")
+VERDICT = Path("reports/verdict.json")  # no output of a stage: it holds a latency and depends on another commit
 
 PROFILE_QUANTILES = 50
 
@@ -160,7 +163,7 @@ def run_card() -> None:
     settings = load_settings()
     project = load_project(settings.project)
     inputs = read_inputs()
-    tables = _read_plots()
+    tables = read_plots()
     markdown, page = render(
         **inputs, settings=settings, project_marks=project.marks, plots=tables, about=about(settings.project)
     )
@@ -186,7 +189,7 @@ def read_inputs() -> dict[str, Any]:
     return {name: read_json(path) for name, path in paths.items()}
 
 
-def _read_plots() -> dict[str, pd.DataFrame]:
+def read_plots() -> dict[str, pd.DataFrame]:
     import pandas as pd
 
     return {path.name: pd.read_csv(path) for path in sorted(PLOTS.glob("*.csv"))}

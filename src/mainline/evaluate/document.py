@@ -9,96 +9,59 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib import resources
 from string import Template
 
-_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]+")
+from mainline.evaluate.blocks import (
+    Badge,
+    Banner,
+    Block,
+    Bullets,
+    Code,
+    Fold,
+    Heading,
+    Inline,
+    Link,
+    Listing,
+    Paragraph,
+    Piece,
+    Plots,
+    Strong,
+    Table,
+    Tile,
+    Tiles,
+    Warn,
+    clean,
+)
+
+__all__ = [
+    "Badge",
+    "Banner",
+    "Block",
+    "Bullets",
+    "Code",
+    "Fold",
+    "Heading",
+    "Inline",
+    "Link",
+    "Listing",
+    "Paragraph",
+    "Piece",
+    "Plots",
+    "Strong",
+    "Table",
+    "Tile",
+    "Tiles",
+    "Warn",
+    "clean",
+    "to_html",
+    "to_markdown",
+]
+
 _MARKUP = re.compile(r"([\\`*_\[\]<>|~&$#!])")
+_REFERENCE = re.compile(r"(?i)(@|(?:gh-|#)(?=\d))")
 _LINK = re.compile(r"(?i)(://|\bwww\.)")
-
-
-@dataclass(frozen=True)
-class Code:
-    """A name or a value from the data or the settings."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Strong:
-    text: str
-
-
-@dataclass(frozen=True)
-class Badge:
-    """A verdict: the word carries the meaning, the colour only repeats it."""
-
-    text: str
-    good: bool | None
-
-
-Piece = str | Code | Strong | Badge
-Inline = Piece | tuple[Piece, ...]
-
-
-@dataclass(frozen=True)
-class Heading:
-    text: str
-    level: int = 2
-
-
-@dataclass(frozen=True)
-class Paragraph:
-    text: Inline
-
-
-@dataclass(frozen=True)
-class Bullets:
-    items: tuple[Inline, ...]
-
-
-@dataclass(frozen=True)
-class Table:
-    """``numeric`` lists the columns set flush right; ``folded`` is the line shown while the table is closed."""
-
-    head: tuple[str, ...]
-    rows: tuple[tuple[Inline, ...], ...]
-    numeric: tuple[int, ...] = ()
-    folded: str = ""
-
-
-@dataclass(frozen=True)
-class Plots:
-    """SVG made by ``mainline.evaluate.charts``; Markdown leaves it out, because GitHub shows no inline SVG."""
-
-    svg: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Tile:
-    label: str
-    value: str
-    note: str = ""
-    good: bool | None = None
-
-
-@dataclass(frozen=True)
-class Tiles:
-    items: tuple[Tile, ...]
-
-
-@dataclass(frozen=True)
-class Listing:
-    text: str
-
-
-Block = Heading | Paragraph | Bullets | Table | Plots | Tiles | Listing
-
-
-def clean(text: str) -> str:
-    """Return ``text`` on one line, without characters that are invisible or that reorder what surrounds them."""
-    return _UNSEEN.sub(" ", text)
+_URL = re.compile(r"https?://[A-Za-z0-9._~:/?#@!$&'()*+,;=%\[\]-]+")
 
 
 def to_markdown(blocks: Sequence[Block]) -> str:
@@ -131,8 +94,15 @@ def _markdown(block: Block) -> str:
         case Tiles(items):
             cells = ((Strong(tile.value), f" {tile.label}", f" ({tile.note})" if tile.note else "") for tile in items)
             return " · ".join(_md(cell) for cell in cells)
-        case Listing(text):
-            return f"```sh\n{text}\n```"
+        case Listing(text, language):
+            return f"```{language}\n{text}\n```"
+        case Banner(title, why, good):
+            sign = {True: "✅", False: "❌", None: "⏸️"}[good]
+            return f"# {sign} {_md_text(title)}\n\n{_md_start(why)}"
+        case Warn(lines):
+            return "> [!CAUTION]\n" + "\n>\n".join(f"> {_md_start(line)}" for line in lines)
+        case Fold(summary, blocks):
+            return _md_fold(summary, to_markdown(blocks).rstrip("\n"))
         case Plots():
             return ""
 
@@ -142,9 +112,11 @@ def _markdown_table(table: Table) -> str:
     rows = [" | ".join(_md(name) for name in table.head), " | ".join(rule)]
     rows += [" | ".join(_md(cell) for cell in row) for row in table.rows]
     lines = "\n".join(f"| {row} |" for row in rows)
-    if not table.folded:
-        return lines
-    return f"<details><summary>{_plain(table.folded)}</summary>\n\n{lines}\n\n</details>"
+    return _md_fold(table.folded, lines) if table.folded else lines
+
+
+def _md_fold(summary: str, inside: str) -> str:
+    return f"<details><summary>{_quiet(_plain(summary))}</summary>\n\n{inside}\n\n</details>"
 
 
 def _md_start(text: Inline) -> str:
@@ -153,7 +125,12 @@ def _md_start(text: Inline) -> str:
 
 
 def _md(text: Inline) -> str:
-    return "".join(_md_piece(piece) for piece in _pieces(text))
+    written = ""
+    for piece in _pieces(text):
+        part = _md_piece(piece)
+        # Two code spans that touch would join their fences, and what is inside would be read as markup.
+        written += "\u200b" + part if written.endswith("`") and part.startswith("`") else part
+    return written
 
 
 def _md_piece(piece: Piece) -> str:
@@ -162,16 +139,23 @@ def _md_piece(piece: Piece) -> str:
             return _md_code(clean(text))
         case Strong(text):
             return f"**{_md_text(text)}**" if text.strip() else ""
-        case Badge(text, good):
-            return f"{'✅ ' if good else '❌ ' if good is False else ''}{_md_text(text)}"
+        case Badge(text, good, sign):
+            return f"{'' if not sign or good is None else '✅ ' if good else '❌ '}{_md_text(text)}"
+        case Link(text, address):
+            return f"[{_md_text(text)}](<{address}>)" if _URL.fullmatch(address) else _md_code(clean(address))
         case str():
             return _md_text(piece)
 
 
 def _md_text(text: str) -> str:
-    # A zero-width space keeps GitHub from turning a value into a mention (a mail to a stranger) or a link.
-    escaped = _MARKUP.sub(r"\\\1", clean(text)).replace("@", "@\u200b")
-    return _LINK.sub(lambda match: f"{match[0][:-1]}\u200b{match[0][-1]}", escaped)
+    return _quiet(_MARKUP.sub(r"\\\1", clean(text)))
+
+
+def _quiet(text: str) -> str:
+    # A zero-width space keeps GitHub from turning a value into a mention (a mail to a stranger), a reference in
+    # someone's issue, or a link. It looks for these after it has read the Markdown: a backslash does not help.
+    quiet = _REFERENCE.sub("\\1\u200b", text)
+    return _LINK.sub(lambda match: f"{match[0][:-1]}\u200b{match[0][-1]}", quiet)
 
 
 def _md_code(text: str) -> str:
@@ -207,8 +191,15 @@ def _html(block: Block) -> str:
             return '<div class="plots">' + "\n".join(f"<figure>{item}</figure>" for item in svg) + "</div>"
         case Tiles(items):
             return '<div class="tiles">' + "".join(_tile(tile) for tile in items) + "</div>"
-        case Listing(text):
-            return f"<pre>{html.escape(text)}</pre>"
+        case Listing(text, language):
+            return f"<pre>{html.escape(text)}</pre>" if language == "sh" else ""
+        case Banner(title, why, good):
+            kind = {True: "good", False: "bad", None: "hold"}[good]
+            return f'<div class="banner {kind}"><h1>{_plain(title)}</h1><p>{_inline(why)}</p></div>'
+        case Warn(lines):
+            return '<div class="banner bad">' + "".join(f"<p>{_inline(line)}</p>" for line in lines) + "</div>"
+        case Fold(summary, blocks):
+            return _html_fold(summary, "\n".join(_html(block) for block in blocks))
 
 
 def _tile(tile: Tile) -> str:
@@ -225,7 +216,11 @@ def _html_table(table: Table) -> str:
     body = "\n".join(f"<tr>{cells('td', row)}</tr>" for row in table.rows)
     head = f"<thead><tr>{cells('th', table.head)}</tr></thead>"
     text = f'<div class="scroll"><table>{head}\n<tbody>{body}</tbody></table></div>'
-    return f"<details><summary>{_plain(table.folded)}</summary>{text}</details>" if table.folded else text
+    return _html_fold(table.folded, text) if table.folded else text
+
+
+def _html_fold(summary: str, inside: str) -> str:
+    return f"<details><summary>{_plain(summary)}</summary>{inside}</details>"
 
 
 def _inline(text: Inline) -> str:
@@ -238,6 +233,9 @@ def _html_piece(piece: Piece) -> str:
             return f"<code>{_plain(text)}</code>" if text.strip() else "<em>(empty)</em>"
         case Strong(text):
             return f"<strong>{_plain(text)}</strong>"
+        case Link(text, address):
+            shown = f'<a href="{html.escape(address)}">{_plain(text)}</a>'
+            return shown if _URL.fullmatch(address) else f"<code>{_plain(address)}</code>"
         case Badge(text, good):
             kind = {True: "good", False: "bad", None: "none"}[good]
             return f'<span class="badge {kind}">{_plain(text)}</span>'

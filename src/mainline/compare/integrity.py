@@ -1,0 +1,135 @@
+"""Does the lock fit what stands on disk, and does the remote hold what the lock names?"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from configobj import ConfigObj
+
+from mainline import dvc
+from mainline.compare.champion import cache_folder, data_read
+from mainline.errors import UserError
+from mainline.objects import EMBEDDED, Output, data_outputs, expand, intact, stage_outputs
+from mainline.remote import is_embedded
+
+SECONDS = 900.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Faults as sentences, empty when all is well; ``known`` is false if it could not be looked at (then one says why).
+
+    ``note`` says what was looked at.
+    """
+
+    faults: tuple[str, ...] = ()
+    known: bool = True
+    note: str = ""
+
+
+def lock_integrity(root: Path = Path()) -> Finding:
+    """Return where ``dvc.lock`` differs from code, data, params and outputs on disk; every output is hashed anew."""
+    outputs = stage_outputs(root)
+    if not outputs:
+        return Finding(("there is no dvc.lock with outputs",))
+    faults = [
+        f"{out.path}: dvc.lock pins {out.oid}, on disk is {found or 'nothing'}"
+        for out in outputs
+        if (found := md5(root / out.path)) != out.oid
+    ]
+    done = dvc.run(["status", "--json"], root, SECONDS)
+    try:
+        stages = json.loads(done.stdout)
+    except ValueError:
+        return Finding((*faults, f"dvc status: {dvc.said(done.stderr)}"), known=bool(faults))
+    read = data_read(root)
+    for stage, changes in stages.items():
+        if stage.endswith(".dvc") and stage not in read:
+            continue  # data that the pipeline does not read: need not be here
+        faults += [f"{stage}: {text}" for change in changes for text in _sentences(change, root)]
+    return Finding(tuple(dict.fromkeys(faults)), note=f"{len(outputs)} outputs hashed")
+
+
+def _sentences(change: Any, root: Path) -> list[str]:
+    if not isinstance(change, dict):
+        return [str(change)]
+    found = []
+    for kind, items in change.items():
+        for path, state in items.items() if isinstance(items, dict) else ():
+            if kind == "changed deps" and "params" not in str(path) and not (root / path).exists():
+                found.append(f"{path} is not there")
+            elif isinstance(state, dict):
+                found.append(f"{path}: {', '.join(f'{key} {how}' for key, how in state.items())}")
+            else:
+                found.append(f"{path} {state}")
+    return found
+
+
+def md5(path: Path) -> str | None:
+    """Return the MD5 that DVC gives a file, or a folder (then with ``.dir``); None if there is neither."""
+    if path.is_file():
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "md5").hexdigest()
+    if not path.is_dir():
+        return None
+    files = sorted(item for item in path.rglob("*") if item.is_file())
+    listed = [{"md5": md5(item), "relpath": item.relative_to(path).as_posix()} for item in files]
+    ordered = json.dumps(sorted(listed, key=lambda item: str(item["relpath"])), sort_keys=True)
+    return hashlib.md5(ordered.encode(), usedforsecurity=False).hexdigest() + ".dir"
+
+
+def remote_integrity(root: Path = Path()) -> Finding:
+    """Return what the default remote lacks of all that ``*.dvc`` and ``dvc.lock`` name.
+
+    The remote inside the repository holds data only, so there the outputs of the pipeline are not asked for.
+    """
+    data, cache = data_outputs(root), cache_folder(root)
+    if is_embedded(root):
+        folder = root / EMBEDDED
+        lacking = [f"{path} ({oid})" for oid, path in expand(data, folder).items() if not intact(folder, oid)]
+        return Finding(tuple(f"{item} is not in the embedded remote, or damaged" for item in lacking))
+    config = ConfigObj(str(root / ".dvc" / "config"), encoding="utf-8")
+    local = ConfigObj(str(root / ".dvc" / "config.local"), encoding="utf-8")
+    name = str(local.get("core", {}).get("remote") or config.get("core", {}).get("remote") or "")
+    section = dict(config.get(dvc.heading(name), {})) | dict(local.get(dvc.heading(name), {}))
+    if not section.get("url"):
+        return Finding(("no default remote is set",), known=False)
+    outputs = [*data, *stage_outputs(root)]
+    if "://" not in section["url"]:
+        section["url"] = str((root / ".dvc" / section["url"]).resolve())
+    try:
+        return Finding(tuple(_lacking(root, name, section, outputs, cache)), note=f"{len(outputs)} outputs asked for")
+    except UserError as error:
+        return Finding((error.problem,), known=False)
+
+
+def _lacking(root: Path, name: str, section: dict[str, Any], outputs: list[Output], cache: Path) -> list[str]:
+    """Return the outputs that the remote does not hold, with their hashes.
+
+    Raises:
+        UserError: the remote does not answer.
+    """
+    unique = list({output.oid: output for output in outputs}.values())
+    with dvc.scratch(root, name, section, unique) as trial:
+        settings = ConfigObj(str(trial.root / ".dvc" / "config.local"), encoding="utf-8")
+        settings["cache"] = {"dir": str(cache)}
+        settings.write()
+        done = dvc.run(["status", "--cloud", "--remote", name, "--json"], trial.root, SECONDS, section["url"])
+    try:
+        states: dict[str, str] = json.loads(done.stdout)
+    except ValueError:
+        states = {}
+    if done.returncode != 0:
+        raise UserError(f"the remote {section['url']} does not answer: {dvc.said(done.stderr)}")
+    found = []
+    for path, state in sorted(states.items()):
+        number, _, inside = path.removeprefix("object-").partition("/")
+        if state in ("new", "missing") and number.isdigit():
+            output = unique[int(number)]
+            place = f"{output.path}/{inside}" if inside else output.path
+            found.append(f"{place} ({output.oid}, named by {output.source}) is not in the remote")
+    return found
