@@ -190,6 +190,7 @@ def read_inputs() -> dict[str, Any]:
 
 
 def read_plots() -> dict[str, pd.DataFrame]:
+    """Return the tables of reports/plots by file name."""
     import pandas as pd
 
     return {path.name: pd.read_csv(path) for path in sorted(PLOTS.glob("*.csv"))}
