@@ -42,7 +42,7 @@ check: setup ## lint, formatting, types, the embedded data, the workflows
 	@$(BIN)/mypy
 	@$(BIN)/python scripts/check_embedded.py
 	@$(BIN)/actionlint
-	@$(BIN)/zizmor --offline --quiet .github
+	@$(BIN)/zizmor --offline --quiet --config .github/zizmor.yml .github
 
 lock: setup ## resolve pyproject.toml into requirements.lock (ARGS=--upgrade moves versions)
 	@$(BIN)/python scripts/lock.py $(ARGS)

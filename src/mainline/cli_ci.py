@@ -67,7 +67,7 @@ def ci_status(
     from mainline.github import connect
 
     found = pull_request()
-    commit = head or found.head
+    commit = head if head and train != "skipped" else found.head
     state, description = judge(Results(check, train, docs_only == "true"), load_verdict(reports), commit)
     if found.fork:
         say(f"{state}: {description} (a fork's run may set no status; the workflow `report` does)")

@@ -52,7 +52,8 @@ def train(*, push: bool, root: Path = Path()) -> bool:
         )
         raise UserError(
             f"dvc.lock: not reproducible: a run of the same code, data and params gave other bytes: {other}",
-            "`make run` in the locked environment (requirements.lock), then commit dvc.lock",
+            "`make run` in the locked environment, then commit dvc.lock; or, when this runner has another kind of "
+            "processor than yours, `git checkout origin/main -- dvc.lock` and push: the run then writes the lock",
         )
     if push and not embedded:
         done = dvc.run(["push", "--quiet", "dvc.yaml"], root, SECONDS)
