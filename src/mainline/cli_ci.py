@@ -118,3 +118,26 @@ def github_ruleset(
 
     rules = read_json(file)
     say(f"ruleset {rules['name']!r} {connect().apply_ruleset(rules)}", "pass")
+
+
+@github.command("pins")
+def github_pins(
+    write: Annotated[bool, typer.Option("--write", help="put the right commits into the workflows")] = False,
+) -> None:
+    """Ask GitHub whether every action is the commit that its version comment claims. Exit code 1 if one is not."""
+    from dataclasses import replace
+
+    from mainline.ci.pins import check
+    from mainline.console import say
+    from mainline.github import connect
+
+    server = connect()
+    wrong = check(Path(), lambda action: replace(server, repository=action), write=write)
+    for line in wrong:
+        say(line, "warn" if write else "fail")
+    say(
+        "the workflows name them now; commit them"
+        if write and wrong
+        else f"{len(wrong)} actions are not what they claim"
+    )
+    raise typer.Exit(1 if wrong and not write else 0)

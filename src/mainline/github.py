@@ -6,6 +6,7 @@ import json
 import os
 import re
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -56,6 +57,11 @@ class GitHub:
         """Return what GitHub knows of a pull request."""
         found = self._call("GET", f"pulls/{number:d}")
         return found if isinstance(found, dict) else {}
+
+    def commit(self, reference: str) -> str:
+        """Return the full hash of the commit that a branch or a tag stands for."""
+        found = self._call("GET", f"commits/{urllib.parse.quote(reference, safe='')}")
+        return _sha(str(found.get("sha", "")) if isinstance(found, dict) else "")
 
     def comment(self, number: int, body: str) -> None:
         """Write our one comment on a pull request, or put ``body`` in the place of what it said."""

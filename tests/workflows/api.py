@@ -23,6 +23,7 @@ class Hub:
     comments: list[dict[str, Any]] = field(default_factory=list)
     pulls: dict[int, dict[str, Any]] = field(default_factory=dict)
     rulesets: list[dict[str, Any]] = field(default_factory=list)
+    commits: dict[str, str] = field(default_factory=dict)
     refuse: dict[str, int] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
     raw: bytes | None = None
@@ -47,6 +48,9 @@ class Hub:
             self.comments.append(made)
         elif found := re.fullmatch(r"/issues/comments/(\d+)", path):
             self.comments[int(found[1]) - 1].update(body)
+        elif found := re.fullmatch(r"/commits/(.+)", path):
+            known = self.commits.get(found[1])
+            return (200, {"sha": known}) if known else (404, {"message": "Not Found"})
         elif path == "/rulesets":
             if method == "GET":
                 return 200, self.rulesets
