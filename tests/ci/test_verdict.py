@@ -33,6 +33,7 @@ SOUND = {"verdict": "promote", "reason": "better", "head": {"commit": HEAD}}
         ("success", "cancelled", False, {}, "pending", "cancelled"),
         ("cancelled", "skipped", True, {}, "pending", "cancelled"),
         ("success", "success", False, {"head": {"commit": "b" * 40}}, "failure", "another commit"),
+        ("success", "success", False, {"head": {"commit": HEAD, "dirty": True}}, "failure", "changed files"),
         ("success", "success", False, {"head": None}, "failure", "another commit"),
         ("success", "success", False, None, "failure", "no verdict"),
     ],

@@ -36,16 +36,21 @@ STAND_INS = {
     "actions/setup-python": "",
     "actions/cache": "",
     "actions/upload-artifact": """
-    - shell: bash
+    - shell: python
       env: {NAME: "${{ inputs.name }}", PATHS: "${{ inputs.path }}"}
       run: |
-        mkdir -p "$STAND_IN/artifacts/$NAME"
-        for file in $PATHS; do if [ -f "$file" ]; then cp "$file" "$STAND_IN/artifacts/$NAME/"; fi; done
+        import os, pathlib, shutil
+        paths = os.environ["PATHS"].split()
+        top = os.path.commonpath(paths)  # as the real action does
+        for file in filter(os.path.isfile, paths):
+            into = pathlib.Path(os.environ["STAND_IN"], "artifacts", os.environ["NAME"], os.path.relpath(file, top))
+            into.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, into)
 """,
     "actions/download-artifact": """
     - shell: bash
       env: {NAME: "${{ inputs.name }}", INTO: "${{ inputs.path }}"}
-      run: mkdir -p "$INTO" && cp "$STAND_IN/artifacts/$NAME"/* "$INTO"
+      run: mkdir -p "$INTO" && cp -R "$STAND_IN/artifacts/$NAME/." "$INTO"
 """,
     "iterative/setup-cml": """
     - shell: bash

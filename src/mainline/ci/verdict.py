@@ -44,6 +44,8 @@ def judge(results: Results, verdict: Mapping[str, Any] | None, head: str) -> tup
     word, reason = str(verdict.get("verdict")), str(verdict.get("reason", ""))
     if (verdict.get("head") or {}).get("commit") != head:
         return "failure", "no verdict: the one in the artifact is about another commit"
+    if (verdict.get("head") or {}).get("dirty"):
+        return "failure", "no verdict: a step of the run changed files that are committed, see the job train"
     if word == "promote" and results.train != "success":
         return "failure", "promote does not count: a step of the run failed, see the job train"
     return ("success" if word == "promote" else "failure"), f"{word}: {reason}"
@@ -81,6 +83,8 @@ def write_summary(found: PullRequest, environment: Mapping[str, str] = os.enviro
     text = report_text()
     if not (REPORTS / "report.md").is_file():
         write_atomic(REPORTS / "report.md", text)
+    if Path("dvc.lock").is_file():  # a fork's author takes it from the artifact, whose files all lie in one folder
+        write_atomic(REPORTS / "dvc.lock", Path("dvc.lock").read_bytes())
     write_json(REPORTS / "pull_request.json", {key: asdict(found)[key] for key in ("number", "head")})
     append(environment.get("GITHUB_STEP_SUMMARY", ""), fit(text, SUMMARY_LIMIT) + "\n")
 
