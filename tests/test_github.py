@@ -93,9 +93,10 @@ def test_an_answer_that_is_no_json_is_a_users_mistake(hub: Any, server: GitHub, 
 
 @pytest.mark.parametrize("code", [301, 302, 307])
 def test_a_redirect_is_not_followed(hub: Any, server: GitHub, code: int) -> None:
-    hub.refuse["/pulls/"] = code
+    hub.refuse["/pulls/"], hub.commits["main"] = code, HEAD
     with pytest.raises(UserError, match=str(code)):
         server.pull_request(7)
+    assert hub.calls == ["GET /pulls/7"]
 
 
 @pytest.mark.parametrize(

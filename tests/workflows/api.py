@@ -82,6 +82,8 @@ def hub() -> Iterator[Hub]:
             data = held.raw if held.raw is not None else json.dumps(answer).encode()
             self.send_response(code)
             self.send_header("Content-Length", str(len(data)))
+            if 300 <= code < 400:
+                self.send_header("Location", f"{held.url}/repos/eve/trap/commits/main")
             self.end_headers()
             self.wfile.write(data)
 
