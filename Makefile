@@ -36,11 +36,13 @@ test: setup ## run the tests, the fast ones first
 	@$(BIN)/pytest -q -m "not slow"
 	@$(BIN)/pytest -q -m slow || [ $$? -eq 5 ]
 
-check: setup ## lint, formatting, types, and the embedded data
+check: setup ## lint, formatting, types, the embedded data, the workflows
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/python scripts/check_embedded.py
+	@$(BIN)/actionlint
+	@$(BIN)/zizmor --offline --quiet --config .github/zizmor.yml .github
 
 lock: setup ## resolve pyproject.toml into requirements.lock (ARGS=--upgrade moves versions)
 	@$(BIN)/python scripts/lock.py $(ARGS)

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 import typer
 import typer.core
 
+from mainline.cli_ci import ci, github
+
 # One thread everywhere: sums in another order are other bytes, and idle cores are rarer than busy ones in CI.
 THREADS = (
     "OMP_NUM_THREADS",
@@ -44,6 +46,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(ci, name="ci")
+app.add_typer(github, name="github")
 
 
 @app.command()

@@ -1,0 +1,1 @@
+"""What the workflows call: one command a step, so that the YAML holds no logic."""

@@ -1,0 +1,109 @@
+"""The pull request that a run is about, and the files through which GitHub Actions hears from us."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mainline.errors import UserError
+
+SECONDS = 300.0
+HASH = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
+
+
+@dataclass(frozen=True)
+class PullRequest:
+    """A pull request as its event describes it.
+
+    Attributes:
+        head: hash of its newest commit when the run began.
+        base: hash of the commit that it would be merged into.
+        branch: its own branch, in ``home``.
+        home: owner/name of the repository that the branch lives in.
+        fork: whether that is another repository than the one that runs the workflow.
+    """
+
+    number: int
+    head: str
+    base: str
+    branch: str
+    home: str
+    fork: bool
+
+
+def pull_request(environment: Mapping[str, str] = os.environ) -> PullRequest:
+    """Return the pull request of this run.
+
+    Raises:
+        UserError: GITHUB_EVENT_PATH names no event of a pull request.
+    """
+    path = environment.get("GITHUB_EVENT_PATH", "")
+    try:
+        event = json.loads(Path(path).read_text(encoding="utf-8"))
+        found = event["pull_request"]
+        head, base = found["head"], found["base"]
+        home = str((head["repo"] or {}).get("full_name", ""))  # null when the fork is gone
+        made = PullRequest(
+            number=int(found["number"]),
+            head=str(head["sha"]),
+            base=str(base["sha"]),
+            branch=str(head["ref"]),
+            home=home,
+            fork=home != str(base["repo"]["full_name"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"GITHUB_EVENT_PATH={path}: no event of a pull request",
+            "this command belongs in a workflow that `pull_request` starts",
+        ) from error
+    for commit in (made.head, made.base):
+        if not HASH.fullmatch(commit):
+            raise UserError(f"GITHUB_EVENT_PATH={path}: {commit!r} is no commit's hash", "run the workflow again")
+    return made
+
+
+def put(environment: Mapping[str, str] = os.environ, **values: str | bool) -> None:
+    """Hand ``values`` to the next steps (GITHUB_OUTPUT), and show them.
+
+    Raises:
+        UserError: a value has a line break, which would let it set further outputs.
+    """
+    lines = []
+    for name, value in values.items():
+        text = str(value).lower() if isinstance(value, bool) else value
+        if "\n" in text or "\r" in text:
+            raise UserError(f"output {name}: a line break in {text!r}", "use one line")
+        lines.append(f"{name}={text}\n")
+    append(environment.get("GITHUB_OUTPUT", ""), "".join(lines))
+    print("".join(lines), end="")
+
+
+def append(path: str, text: str) -> None:
+    """Append ``text`` to one of the runner's files; nothing without a path (outside GitHub Actions)."""
+    if path:
+        with Path(path).open("a", encoding="utf-8") as stream:
+            stream.write(text)
+
+
+def git(arguments: Sequence[str], *, root: Path = Path(), extra: Mapping[str, str] | None = None) -> str:
+    """Return what git said; hooks never run, since a pull request's code may have planted one.
+
+    Raises:
+        UserError: git failed; its last words are in the message.
+    """
+    command = ["git", "-c", "core.hooksPath=/dev/null", *arguments]
+    environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0", **(extra or {})}
+    try:
+        done = subprocess.run(
+            command, cwd=root, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise UserError(f"git {arguments[0]}: no end after {SECONDS:.0f} seconds", "run the job again") from error
+    if done.returncode != 0:
+        raise UserError(f"git {arguments[0]}: {' '.join(done.stderr.split())[-300:]}", "see the lines above")
+    return done.stdout

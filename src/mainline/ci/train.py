@@ -1,0 +1,139 @@
+"""Training in a pull request's run, and the commit that keeps ``dvc.lock`` true on the pull request's own branch."""
+
+from __future__ import annotations
+
+import base64
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from mainline import dvc
+from mainline.ci.event import PullRequest, git
+from mainline.ci.plan import stale_stages
+from mainline.console import say
+from mainline.errors import UserError
+from mainline.objects import data_outputs, stage_outputs
+from mainline.remote import is_embedded
+
+SECONDS = 6 * 3600.0
+KEYS = ("GITHUB_TOKEN", "GH_TOKEN", "REPO_TOKEN", "ACTIONS_RUNTIME_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN")
+BOT = {"name": "github-actions[bot]", "email": "41898282+github-actions[bot]@users.noreply.github.com"}
+
+
+def train(*, push: bool, root: Path = Path()) -> bool:
+    """Bring the pipeline's outputs in line with code, data and params; return whether ``dvc.lock`` changed.
+
+    With ``push`` the outputs go to the default remote, unless that is the one inside the repository. A lock that
+    claimed to fit must come out as it went in.
+
+    Raises:
+        UserError: data are missing from the remote, a stage failed, a lock that fits gave other hashes, or the push
+            failed. The verdict of an earlier run is gone in every case.
+    """
+    for name in ("verdict.json", "report.md", "report.html", "pull_request.json"):
+        (root / "reports" / name).unlink(missing_ok=True)
+    stale = stale_stages(root)
+    say(f"dvc.lock does not fit: {', '.join(stale)}" if stale else "dvc.lock fits code, data and params")
+    embedded = is_embedded(root)
+    _pull_data(root)
+    before = {output.path: output.oid for output in stage_outputs(root)}
+    if not stale and not embedded:
+        # What the remote lacks is made again below, and must come out the same.
+        dvc.run(["pull", "--quiet", "--allow-missing"], root, SECONDS)
+    _repro(root)
+    after = {output.path: output.oid for output in stage_outputs(root)}
+    if not stale and after != before:
+        other = ", ".join(
+            f"{path} ({before.get(path)} → {oid})" for path, oid in after.items() if before.get(path) != oid
+        )
+        raise UserError(
+            f"dvc.lock: not reproducible: a run of the same code, data and params gave other bytes: {other}",
+            "`make run` in the locked environment, then commit dvc.lock; or, when this runner has another kind of "
+            "processor than yours, `git checkout origin/main -- dvc.lock` and push: the run then writes the lock",
+        )
+    if push and not embedded:
+        done = dvc.run(["push", "--quiet", "dvc.yaml"], root, SECONDS)
+        if done.returncode != 0:
+            raise UserError(
+                f"the outputs were not pushed to the remote: {dvc.said(done.stderr)}",
+                "check the key of the remote in the repository's secrets, and `mainline remote --verify`",
+            )
+        say("the outputs are in the remote", "pass")
+    return before != after or bool(git(["status", "--porcelain", "--", "dvc.lock"], root=root))
+
+
+def commit_lock(found: PullRequest, token: str, *, server: str = "https://github.com", root: Path = Path()) -> str:
+    """Commit ``dvc.lock`` to the pull request's own branch when the run changed it; return the resulting head.
+
+    Raises:
+        UserError: the branch lives in another repository, or it moved on while the run was going.
+    """
+    if not git(["status", "--porcelain", "--", "dvc.lock"], root=root):
+        return git(["rev-parse", "HEAD"], root=root).strip()
+    if found.fork:
+        raise UserError(
+            "dvc.lock does not fit, and a run may not write to a fork",
+            "take dvc.lock from this run's artifact (or run `dvc repro`) and commit it to your branch",
+        )
+    short = found.head[:7]
+    message = f"Lock the outputs of {short}\n\nThe pull request's own run trained because dvc.lock did not fit."
+    identity = {f"GIT_{role}_{key.upper()}": value for role in ("AUTHOR", "COMMITTER") for key, value in BOT.items()}
+    git(["commit", "--quiet", f"--message={message}", "--only", "--", "dvc.lock"], root=root, extra=identity)
+    try:
+        # No force: a branch that moved on has its own run, and that one's lock counts.
+        target = f"HEAD:refs/heads/{found.branch}"
+        git(["push", "--quiet", "origin", target], root=root, extra=_credentials(token, server))
+    except UserError as error:
+        raise UserError(
+            f"dvc.lock could not be pushed to {found.branch}: {error.problem}",
+            "when the branch moved on, its newer run decides; else run `dvc repro` and commit dvc.lock yourself",
+        ) from error
+    say(f"dvc.lock committed to {found.branch}", "pass")
+    return git(["rev-parse", "HEAD"], root=root).strip()
+
+
+def _pull_data(root: Path) -> None:
+    """Fetch the batches that a stage depends on; those nobody asks for stay where they are."""
+    pipeline = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8")) or {}
+    wanted = {str(item) for stage in (pipeline.get("stages") or {}).values() for item in stage.get("deps", [])}
+    files = sorted({output.source for output in data_outputs(root) if output.path in wanted})
+    if not files:
+        return
+    done = dvc.run(["pull", "--quiet", *files], root, SECONDS)
+    if done.returncode != 0:
+        raise UserError(
+            f"{', '.join(files)}: the batches are not all in the remote: {dvc.said(done.stderr)}",
+            "`dvc push` on the machine that has them; for storage of your own, check the key in the secrets",
+        )
+
+
+def _repro(root: Path) -> None:
+    """Run the pipeline with its words on the log, and without the keys that only our own calls need."""
+    environment: Mapping[str, str] = {key: value for key, value in os.environ.items() if key not in KEYS}
+    sys.stdout.flush()
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", "repro"],
+        cwd=root,
+        env={**environment, "DVC_NO_ANALYTICS": "1"},
+        stdin=subprocess.DEVNULL,
+        timeout=SECONDS,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise UserError("the pipeline stopped", "the lines above say what stopped it; `make run` shows the same")
+
+
+def _credentials(token: str, server: str) -> dict[str, str]:
+    """Return the environment that lets git push, so that the token stands in no file and on no command line."""
+    if not token:
+        return {}
+    word = base64.b64encode(f"x-access-token:{token}".encode()).decode()
+    return {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"http.{server.rstrip('/')}/.extraheader",
+        "GIT_CONFIG_VALUE_0": f"AUTHORIZATION: basic {word}",
+    }

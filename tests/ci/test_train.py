@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mainline.ci.event import PullRequest
+from mainline.ci.train import commit_lock, train
+from mainline.errors import UserError
+
+PIPELINE = """
+stages:
+  only:
+    cmd: python step.py
+    deps: [data, step.py]
+    params: [speed]
+    outs: [out.txt]
+"""
+STEP = """
+import os
+assert not [key for key in ("GITHUB_TOKEN", "REPO_TOKEN") if key in os.environ], "a stage saw a token"
+open("out.txt", "w").write(open("data/1.csv").read() + open("params.yaml").read())
+"""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, git: Callable[..., str], dvc: Callable[..., str]) -> Path:
+    """A clone on the branch topic, a bare origin and a DVC remote side by side; nothing is stale."""
+    top = tmp_path_factory.mktemp("made")
+    folder = top / "work"
+    (folder / "data").mkdir(parents=True)
+    (folder / "data" / "1.csv").write_text("1\n")
+    (folder / "params.yaml").write_text("speed: 1\n")
+    (folder / "dvc.yaml").write_text(PIPELINE)
+    (folder / "step.py").write_text(STEP)
+    git(folder, "init", "--quiet", "--initial-branch=topic")
+    git(folder, "init", "--quiet", "--bare", "../origin.git")
+    git(folder, "remote", "add", "origin", "../origin.git")
+    dvc(folder, "init", "--quiet")
+    dvc(folder, "remote", "add", "--default", "storage", "../storage")
+    dvc(folder, "add", "--quiet", "data")
+    dvc(folder, "repro", "--quiet")
+    dvc(folder, "push", "--quiet")
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message=Start")
+    git(folder, "push", "--quiet", "origin", "topic")
+    return top
+
+
+@pytest.fixture
+def clone(made: Path, tmp_path: Path, event: Callable[..., PullRequest]) -> Path:
+    """A copy of the clone that a test may change; the working folder is in it."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True, symlinks=True)
+    return Path.cwd()
+
+
+def stored(tmp_path: Path) -> int:
+    return sum(item.is_file() for item in (tmp_path / "storage").rglob("*"))
+
+
+def test_a_lock_that_fits_changes_nothing(clone: Path, event: Callable[..., PullRequest]) -> None:
+    assert train(push=True) is False
+    head = commit_lock(event(), "")
+    assert (clone / ".git" / "refs/heads/topic").read_text().strip() == head
+
+
+def test_a_changed_param_trains_pushes_and_locks(
+    clone: Path, tmp_path: Path, event: Callable[..., PullRequest], git: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("REPO_TOKEN", "secret")
+    before = stored(tmp_path)
+    (clone / "params.yaml").write_text("speed: 2\n")
+    git(clone, "commit", "--quiet", "--all", "--message=Faster")
+    (clone / "stray.txt").write_text("not to be committed")
+    assert train(push=True) is True
+    assert stored(tmp_path) == before + 1
+    found = event(head=git(clone, "rev-parse", "HEAD"))
+    head = commit_lock(found, "a-token")
+    assert git(tmp_path / "origin.git", "rev-parse", "topic") == head != found.head
+    assert git(clone, "show", "--name-only", "--format=%an %s", head).split("\n\n") == [
+        f"github-actions[bot] Lock the outputs of {found.head[:7]}", "dvc.lock"]  # fmt: skip
+    assert "a-token" not in (clone / ".git" / "config").read_text()
+
+
+def test_a_fork_is_never_written_to(
+    clone: Path, tmp_path: Path, event: Callable[..., PullRequest], git: Callable[..., str]
+) -> None:
+    before = stored(tmp_path), git(tmp_path / "origin.git", "rev-parse", "topic")
+    (clone / "params.yaml").write_text("speed: 2\n")
+    assert train(push=False) is True
+    with pytest.raises(UserError, match="may not write to a fork"):
+        commit_lock(event(home="eve/loans"), "")
+    assert (stored(tmp_path), git(tmp_path / "origin.git", "rev-parse", "topic")) == before
+
+
+def test_a_branch_that_moved_on_is_left_alone(
+    clone: Path, tmp_path: Path, event: Callable[..., PullRequest], git: Callable[..., str]
+) -> None:
+    git(clone, "commit", "--quiet", "--allow-empty", "--message=Newer")
+    git(clone, "push", "--quiet", "origin", "topic")
+    newer = git(clone, "rev-parse", "HEAD")
+    git(clone, "reset", "--quiet", "--hard", "HEAD~1")
+    (clone / "params.yaml").write_text("speed: 2\n")
+    train(push=False)
+    with pytest.raises(UserError, match="could not be pushed to topic"):
+        commit_lock(event(), "")
+    assert git(tmp_path / "origin.git", "rev-parse", "topic") == newer
+
+
+def test_a_branch_name_cannot_be_an_option(clone: Path, event: Callable[..., PullRequest]) -> None:
+    (clone / "params.yaml").write_text("speed: 2\n")
+    train(push=False)
+    with pytest.raises(UserError, match="could not be pushed"):
+        commit_lock(replace(event(), branch="x --force"), "")
+
+
+def test_a_lock_edited_by_hand_is_not_reproducible(clone: Path) -> None:
+    lock = (clone / "dvc.lock").read_text()
+    md5 = [line.split()[-1] for line in lock.splitlines() if line.strip().startswith("md5:")][-1]
+    (clone / "dvc.lock").write_text(lock.replace(md5, "f" * 32))
+    with pytest.raises(UserError, match=r"not reproducible.*out\.txt"):
+        train(push=True)
+
+
+def test_outputs_that_the_remote_lacks_are_made_again(clone: Path, tmp_path: Path, dvc: Callable[..., str]) -> None:
+    (clone / "out.txt").unlink()
+    md5 = dvc(clone, "status", "--cloud", "--json")
+    assert md5.strip() == "{}"
+    for item in (tmp_path / "storage").rglob("*"):
+        if item.is_file() and item.read_bytes() == b"1\nspeed: 1\n":
+            item.unlink()
+    for item in (clone / ".dvc" / "cache").rglob("*"):
+        if item.is_file() and item.read_bytes() == b"1\nspeed: 1\n":
+            item.unlink()
+    assert train(push=True) is False
+    assert (clone / "out.txt").read_text() == "1\nspeed: 1\n"
+
+
+def test_batches_that_the_remote_lacks_are_named(clone: Path, tmp_path: Path) -> None:
+    for folder in (tmp_path / "storage", clone / ".dvc" / "cache"):
+        for item in folder.rglob("*"):
+            if item.is_file() and item.read_bytes() == b"1\n":
+                item.unlink()
+    (clone / "data" / "1.csv").unlink()
+    with pytest.raises(UserError, match=r"data\.dvc: the batches are not all in the remote"):
+        train(push=True)
+
+
+def test_a_stage_that_fails_leaves_no_verdict_behind(clone: Path) -> None:
+    (clone / "reports").mkdir()
+    (clone / "reports" / "verdict.json").write_text('{"verdict": "promote"}')
+    (clone / "step.py").write_text("raise SystemExit(3)")
+    with pytest.raises(UserError, match="pipeline stopped"):
+        train(push=True)
+    assert not (clone / "reports" / "verdict.json").exists()

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mainline import github
+from mainline.errors import UserError
+from mainline.github import GitHub, connect, fit
+
+SPEC = importlib.util.spec_from_file_location("stand_in_github", Path(__file__).parent / "workflows" / "api.py")
+assert SPEC is not None and SPEC.loader is not None
+API = importlib.util.module_from_spec(SPEC)
+sys.modules[SPEC.name] = API
+SPEC.loader.exec_module(API)
+HEAD = "a" * 40
+
+
+@pytest.fixture
+def hub() -> Iterator[Any]:
+    with API.hub() as held:
+        yield held
+
+
+@pytest.fixture
+def server(hub: Any) -> GitHub:
+    return GitHub("ada/loans", API.TOKEN, hub.url)
+
+
+def test_a_status_is_set_with_a_description_that_fits(hub: Any, server: GitHub) -> None:
+    server.set_status(HEAD, "failure", "reject:\n " + "x" * 300)
+    (status,) = hub.statuses
+    assert (status["sha"], status["state"], status["context"]) == (HEAD, "failure", "mainline/verdict")
+    assert len(status["description"]) == 140 and status["description"].endswith("…")
+
+
+@pytest.mark.parametrize("commit", ["", "main", "a" * 39, "../" + HEAD])
+def test_a_status_needs_a_full_hash(hub: Any, server: GitHub, commit: str) -> None:
+    with pytest.raises(UserError, match="full hash"):
+        server.set_status(commit, "success", "")
+    assert hub.calls == []
+
+
+def test_the_second_comment_replaces_the_first(hub: Any, server: GitHub) -> None:
+    server.comment(7, "first")
+    server.comment(8, "another")
+    server.comment(7, "second")
+    assert [(item["issue"], item["body"].splitlines()[-1]) for item in hub.comments] == [(7, "second"), (8, "another")]
+
+
+def test_a_person_who_writes_the_mark_is_not_overwritten(hub: Any, server: GitHub) -> None:
+    hub.comments.append({"id": 1, "issue": 7, "user": {"type": "User"}, "body": github.MARK + " mine"})
+    server.comment(7, "report")
+    assert len(hub.comments) == 2 and hub.comments[0]["body"].endswith("mine")
+
+
+def test_a_ruleset_of_the_same_name_is_updated(hub: Any, server: GitHub) -> None:
+    assert server.apply_ruleset({"name": "main", "rules": []}) == "created"
+    assert server.apply_ruleset({"name": "main", "rules": [1]}) == "updated"
+    assert [item["rules"] for item in hub.rulesets] == [[1]]
+
+
+def test_a_refusal_names_call_reason_and_fix_but_no_token(hub: Any, server: GitHub) -> None:
+    hub.refuse["/statuses/"] = 403
+    with pytest.raises(UserError) as told:
+        server.set_status(HEAD, "success", "")
+    assert "POST statuses/" in told.value.problem and "403 (Resource not accessible" in told.value.problem
+    assert "permission" in told.value.fix and API.TOKEN not in str(told.value)
+
+
+def test_a_wrong_token_is_a_users_mistake(hub: Any) -> None:
+    with pytest.raises(UserError, match="401"):
+        GitHub("ada/loans", "wrong", hub.url).pull_request(7)
+
+
+def test_no_answer_is_a_users_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(github, "SECONDS", 0.5)
+    with pytest.raises(UserError, match="no answer"):
+        GitHub("ada/loans", "t", "http://127.0.0.1:9").pull_request(7)
+
+
+@pytest.mark.parametrize("raw", [b"<html>", b"\xff"])
+def test_an_answer_that_is_no_json_is_a_users_mistake(hub: Any, server: GitHub, raw: bytes) -> None:
+    hub.pulls[7], hub.raw = {"number": 7}, raw
+    with pytest.raises(UserError, match="no answer"):
+        server.pull_request(7)
+
+
+@pytest.mark.parametrize("code", [301, 302, 307])
+def test_a_redirect_is_not_followed(hub: Any, server: GitHub, code: int) -> None:
+    hub.refuse["/pulls/"], hub.commits["main"] = code, HEAD
+    with pytest.raises(UserError, match=str(code)):
+        server.pull_request(7)
+    assert hub.calls == ["GET /pulls/7"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("GITHUB_REPOSITORY", "ada/loans/../x", "not owner/name"),
+        ("GITHUB_TOKEN", "", "no token"),
+        ("GITHUB_TOKEN", "a\nb", "no token"),
+        ("GITHUB_API_URL", "http://example.org", "unencrypted"),
+    ],
+)
+def test_a_wrong_environment_is_named(name: str, value: str, words: str) -> None:
+    sound = {"GITHUB_REPOSITORY": "ada/loans", "GITHUB_TOKEN": "t", "GITHUB_API_URL": "https://example.org/api/v3"}
+    assert connect(sound).api == sound["GITHUB_API_URL"]
+    with pytest.raises(UserError, match=words):
+        connect(sound | {name: value})
+
+
+def test_a_long_text_is_cut_at_a_line_and_says_so() -> None:
+    text = fit("ä" * 50 + "\n" + "é" * 100_000)
+    assert len(text.encode()) <= github.LARGEST_BODY and text.startswith("ä" * 50 + "\n") and "artifact" in text
+    assert fit("short") == "short"
+    assert json.dumps(text)

@@ -1,0 +1,103 @@
+"""A small stand-in for GitHub's API on loopback: it keeps what it is told, and refuses what it is told to refuse."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+TOKEN = "stand-in-token-of-some-length"
+
+
+@dataclass
+class Hub:
+    """What the stand-in holds. ``refuse`` maps a part of a path to the answer code it gets."""
+
+    statuses: list[dict[str, Any]] = field(default_factory=list)
+    checks: list[dict[str, Any]] = field(default_factory=list)
+    comments: list[dict[str, Any]] = field(default_factory=list)
+    pulls: dict[int, dict[str, Any]] = field(default_factory=dict)
+    rulesets: list[dict[str, Any]] = field(default_factory=list)
+    commits: dict[str, str] = field(default_factory=dict)
+    refuse: dict[str, int] = field(default_factory=dict)
+    calls: list[str] = field(default_factory=list)
+    raw: bytes | None = None
+    url: str = ""
+
+    def answer(self, method: str, path: str, body: dict[str, Any]) -> tuple[int, Any]:
+        """Return the code and the answer of one call below ``/repos/owner/name``."""
+        for part, code in self.refuse.items():
+            if part in path:
+                return code, {"message": "Resource not accessible by integration"}
+        if found := re.fullmatch(r"/statuses/(\w+)", path):
+            self.statuses.append({"sha": found[1], **body})
+        elif path == "/check-runs":
+            self.checks.append(body)
+        elif found := re.fullmatch(r"/pulls/(\d+)", path):
+            pull = self.pulls.get(int(found[1]))
+            return (200, pull) if pull else (404, {"message": "Not Found"})
+        elif found := re.fullmatch(r"/issues/(\d+)/comments", path):
+            if method == "GET":
+                return 200, [item for item in self.comments if item["issue"] == int(found[1])]
+            made = {"id": len(self.comments) + 1, "issue": int(found[1]), "user": {"type": "Bot"}, **body}
+            self.comments.append(made)
+        elif found := re.fullmatch(r"/issues/comments/(\d+)", path):
+            self.comments[int(found[1]) - 1].update(body)
+        elif found := re.fullmatch(r"/commits/(.+)", path):
+            known = self.commits.get(found[1])
+            return (200, {"sha": known}) if known else (404, {"message": "Not Found"})
+        elif path == "/rulesets":
+            if method == "GET":
+                return 200, self.rulesets
+            self.rulesets.append({"id": len(self.rulesets) + 1, **body})
+        elif found := re.fullmatch(r"/rulesets/(\d+)", path):
+            self.rulesets[int(found[1]) - 1].update(body)
+        else:
+            return 404, {"message": "Not Found"}
+        return 201, {}
+
+
+@contextmanager
+def hub() -> Iterator[Hub]:
+    """Yield a stand-in that listens on a port of its own."""
+    held = Hub()
+
+    class Handler(BaseHTTPRequestHandler):
+        """One call."""
+
+        def _serve(self) -> None:
+            length = int(self.headers.get("Content-Length") or 0)
+            body = json.loads(self.rfile.read(length) or b"{}")
+            path = re.sub(r"^/repos/[^/]+/[^/]+", "", self.path.split("?")[0])
+            held.calls.append(f"{self.command} {path}")
+            if self.headers.get("Authorization") != f"Bearer {TOKEN}":
+                code, answer = 401, {"message": "Bad credentials"}
+            else:
+                code, answer = held.answer(self.command, path, body)
+            data = held.raw if held.raw is not None else json.dumps(answer).encode()
+            self.send_response(code)
+            self.send_header("Content-Length", str(len(data)))
+            if 300 <= code < 400:
+                self.send_header("Location", f"{held.url}/repos/eve/trap/commits/main")
+            self.end_headers()
+            self.wfile.write(data)
+
+        do_GET = do_POST = do_PATCH = do_PUT = _serve  # noqa: N815
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    held.url = f"http://127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield held
+    finally:
+        server.shutdown()
+        server.server_close()

@@ -1,0 +1,262 @@
+"""The real workflows on a scratch clone with a bare origin, run by act, against a stand-in for GitHub."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+REPOSITORY = "ada/loans"
+BIN = Path(sys.executable).parent
+# What the actions that download would have done, by the part that matters here.
+STAND_INS = {
+    "actions/checkout": """
+    - shell: bash
+      env: {REF: "${{ inputs.ref }}"}
+      run: |
+        git init --quiet
+        git remote add origin "$STAND_IN/origin.git"
+        git fetch --quiet origin
+        git checkout --quiet --detach "${REF:-origin/main}"
+""",
+    "actions/setup-python": "",
+    "actions/cache": "",
+    "actions/upload-artifact": """
+    - shell: python
+      env: {NAME: "${{ inputs.name }}", PATHS: "${{ inputs.path }}"}
+      run: |
+        import os, pathlib, shutil
+        paths = os.environ["PATHS"].split()
+        top = os.path.commonpath(paths)  # as the real action does
+        for file in filter(os.path.isfile, paths):
+            into = pathlib.Path(os.environ["STAND_IN"], "artifacts", os.environ["NAME"], os.path.relpath(file, top))
+            into.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, into)
+""",
+    "actions/download-artifact": """
+    - shell: bash
+      env: {NAME: "${{ inputs.name }}", INTO: "${{ inputs.path }}"}
+      run: mkdir -p "$INTO" && cp -R "$STAND_IN/artifacts/$NAME/." "$INTO"
+""",
+    "iterative/setup-cml": """
+    - shell: bash
+      run: echo "$STAND_IN/cml" >> "$GITHUB_PATH"
+""",
+}
+# Until `mainline compare` is there: promotes, but for a model that hardly learned (C below 0.001).
+COMPARE = '''
+
+@app.command()
+def compare(against: str = "") -> None:
+    """Stand in for the comparison."""
+    import json
+    import subprocess
+    from pathlib import Path
+
+    import yaml
+
+    good = yaml.safe_load(Path("params.yaml").read_text())["model"]["estimator"]["C"] >= 0.001
+    subprocess.run(["git", "rev-parse", "--verify", against + "^{commit}"], check=True)
+    head = subprocess.run(["git", "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+    word = "promote" if good else "reject"
+    verdict = {"verdict": word, "reason": "by the stand-in", "head": {"commit": head}}
+    Path("reports/verdict.json").write_text(json.dumps(verdict))
+    Path("reports/report.md").write_text(f"# {word}\\n")
+    raise typer.Exit(0 if good else 1)
+'''
+
+
+def load_api() -> ModuleType:
+    """Return the module of the stand-in for GitHub's API."""
+    spec = importlib.util.spec_from_file_location("stand_in_api", Path(__file__).parent / "api.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """Run git as a test's author; return what it printed."""
+    command = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", *arguments]
+    return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How act ended: exit code, log, seconds, and what the jobs left behind."""
+
+    code: int
+    log: str
+    seconds: float
+    artifact: Path
+
+    def json(self, name: str) -> Any:
+        """Return a file of the artifact ``report``."""
+        return json.loads((self.artifact / name).read_text(encoding="utf-8"))
+
+
+@dataclass
+class Place:
+    """A clone on the branch ``topic``, its origin, and the stand-in for GitHub."""
+
+    top: Path
+    hub: Any
+    token: str
+    calls: list[str] = field(default_factory=list)
+
+    @property
+    def clone(self) -> Path:
+        """The clone."""
+        return self.top / "clone"
+
+    @property
+    def origin(self) -> str:
+        """What the branch ``topic`` of the origin points at."""
+        return git(self.top / "origin.git", "rev-parse", "topic")
+
+    def edit(self, name: str, change: Callable[[str], str], message: str = "Change") -> str:
+        """Change a file of the clone, commit and push; return the new head."""
+        path = self.clone / name
+        before = path.read_text(encoding="utf-8")
+        after = change(before)
+        assert after != before
+        path.write_text(after, encoding="utf-8")
+        return self.push(message)
+
+    def push(self, message: str = "Change") -> str:
+        """Commit everything and push; return the new head."""
+        git(self.clone, "add", "--all")
+        git(self.clone, "commit", "--quiet", f"--message={message}")
+        git(self.clone, "push", "--quiet", "--force", "origin", "HEAD:refs/heads/topic")
+        return git(self.clone, "rev-parse", "HEAD")
+
+    def dvc(self, *arguments: str) -> None:
+        """Run DVC in the clone."""
+        subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=self.clone, check=True)
+
+    def cml(self, script: str) -> None:
+        """Let ``cml`` do what ``script`` says."""
+        file = self.top / "cml" / "cml"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+        file.chmod(0o755)
+
+    def run(self, *, home: str = REPOSITORY, real_check: bool = False) -> Outcome:
+        """Run the workflow for the clone's head as act does, on this machine."""
+        head, base = git(self.clone, "rev-parse", "HEAD"), git(self.clone, "rev-parse", "origin/main")
+        side = {"sha": head, "ref": "topic", "repo": {"full_name": home}}
+        other = {"sha": base, "ref": "main", "repo": {"full_name": REPOSITORY}}
+        event = {"action": "synchronize", "number": 7, "pull_request": {"number": 7, "head": side, "base": other}}
+        (self.top / "event.json").write_text(json.dumps(event), encoding="utf-8")
+        shutil.rmtree(self.top / "artifacts", ignore_errors=True)
+        return self._act("pull_request", "pull-request.yml", real_check)
+
+    def report(self, head: str, home: str, conclusion: str) -> Outcome:
+        """Run the workflow that takes in a fork's run."""
+        run = {"id": 1, "event": "pull_request", "head_sha": head, "conclusion": conclusion}
+        event = {"action": "completed", "workflow_run": run | {"head_repository": {"full_name": home}}}
+        (self.top / "event.json").write_text(json.dumps(event), encoding="utf-8")
+        return self._act("workflow_run", "report.yml", False)
+
+    def _act(self, event: str, workflow: str, real_check: bool) -> Outcome:
+        tools = self.top / "tools"
+        tools.mkdir(exist_ok=True)
+        (tools / "make").write_text("#!/bin/sh\necho not checked here\n", encoding="utf-8")
+        (tools / "make").chmod(0o755)
+        path = f"{BIN}:{os.environ['PATH']}" if real_check else f"{tools}:{os.environ['PATH']}"
+        path = ":".join(part for part in path.split(":") if part != str(BIN))
+        command = [
+            str(BIN / "act"), event, "--workflows", f".github/workflows/{workflow}",
+            "--eventpath", str(self.top / "event.json"),
+            "--platform", "ubuntu-latest=-self-hosted", "--action-offline-mode", "--pull=false", "--no-cache-server",
+            "--secret", f"GITHUB_TOKEN={self.token}", "--env", f"GITHUB_API_URL={self.hub.url}",
+            "--env", f"GITHUB_REPOSITORY={REPOSITORY}", "--env", f"STAND_IN={self.top}",
+            "--env", f"UV_CACHE_DIR={Path.home() / '.cache' / 'uv'}",
+        ]  # fmt: skip
+        for action, folder in self._stand_ins().items():
+            command += ["--local-repository", f"{action}={folder}"]
+        quiet = {"XDG_CACHE_HOME": str(self.top / "cache"), "XDG_CONFIG_HOME": str(self.top / "config"), "PATH": path}
+        dropped = ("PYTHONPATH", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE", "GITHUB_TOKEN", "GH_TOKEN")
+        environment = {key: value for key, value in os.environ.items() if key not in dropped} | quiet
+        (self.top / "config").mkdir(exist_ok=True)
+        began = time.monotonic()
+        done = subprocess.run(
+            command, cwd=self.clone, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, timeout=900, check=False,
+        )  # fmt: skip
+        seconds = time.monotonic() - began
+        print(done.stdout, f"act: exit code {done.returncode} after {seconds:.1f} s")
+        return Outcome(done.returncode, done.stdout, seconds, self.top / "artifacts" / "report")
+
+    def _stand_ins(self) -> dict[str, Path]:
+        """Return the folder that stands in for each action that the workflows use, by name and pin."""
+        used = {
+            name
+            for file in ROOT.glob(".github/**/*.yml")
+            for name in re.findall(r"uses: ([\w-]+/[\w-]+@\w+)", file.read_text(encoding="utf-8"))
+        }
+        found = {}
+        for name in sorted(used):
+            action = name.split("@")[0]
+            folder = self.top / "actions" / action
+            folder.mkdir(parents=True, exist_ok=True)
+            steps = STAND_INS[action] or '\n    - {shell: bash, run: "true"}\n'
+            keys = "".join(f"  {key}: {{required: false}}\n" for key in ("name", "path", "ref"))
+            text = f"name: stand-in\ndescription: x\ninputs:\n{keys}runs:\n  using: composite\n  steps:{steps}"
+            assert yaml.safe_load(text)
+            (folder / "action.yml").write_text(text, encoding="utf-8")
+            found[name] = folder
+        return found
+
+
+@pytest.fixture(scope="session")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone of this work tree and its bare origin; ``main`` and ``topic`` are the same commit."""
+    top = tmp_path_factory.mktemp("start")
+    clone = top / "clone"
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
+    for name in filter(None, listed.stdout.decode().split("\0")):
+        if (ROOT / name).is_file():
+            (clone / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, clone / name)
+    cli = clone / "src" / "mainline" / "cli.py"
+    text = cli.read_text(encoding="utf-8")
+    if "def compare(" not in text:
+        cli.write_text(text.replace('\n\nif __name__ == "__main__"', COMPARE + '\n\nif __name__ == "__main__"'))
+    git(top, "init", "--quiet", "--bare", "origin.git")
+    git(clone, "init", "--quiet", "--initial-branch=main")
+    git(clone, "add", "--all")
+    git(clone, "commit", "--quiet", "--message=Start")
+    return top
+
+
+@pytest.fixture
+def place(start: Path, tmp_path: Path) -> Iterator[Place]:
+    """A copy of the clone on the branch ``topic``, which a test may change."""
+    top = tmp_path / "place"
+    shutil.copytree(start, top, symlinks=True)
+    git(top / "clone", "remote", "add", "origin", str(top / "origin.git"))
+    git(top / "clone", "push", "--quiet", "origin", "main")
+    git(top / "clone", "fetch", "--quiet", "origin")
+    git(top / "clone", "switch", "--quiet", "--create", "topic")
+    api = load_api()
+    with api.hub() as hub:
+        made = Place(top, hub, api.TOKEN)
+        made.cml(f'echo "$@" >> "{top}/said"; cat "$5" >> "{top}/said"')
+        yield made
