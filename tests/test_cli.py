@@ -5,8 +5,9 @@ import os
 import pytest
 from typer.testing import CliRunner
 
-from mainline.cli import THREADS, app
+from mainline.cli import app
 from mainline.errors import UserError
+from mainline.threads import SINGLE
 
 COMMANDS = {
     "validate": "mainline.stages.run_validate",
@@ -21,7 +22,7 @@ COMMANDS = {
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in THREADS:
+    for name in SINGLE:
         monkeypatch.setenv(name, "7")
     monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
 
@@ -29,10 +30,10 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_calls_one_function_with_one_thread(command: str, monkeypatch) -> None:
     threads = []
-    monkeypatch.setattr(COMMANDS[command], lambda: threads.append([os.environ[name] for name in THREADS]) or True)
+    monkeypatch.setattr(COMMANDS[command], lambda: threads.append([os.environ[name] for name in SINGLE]) or True)
     result = CliRunner().invoke(app, [command])
     assert result.exit_code == 0, result.output
-    assert threads == [["1"] * len(THREADS)]
+    assert threads == [["1"] * len(SINGLE)]
 
 
 @pytest.mark.parametrize("command", ["validate", "summary"])

@@ -10,15 +10,7 @@ import typer
 import typer.core
 
 from mainline.cli_ci import ci, github
-
-# One thread everywhere: sums in another order are other bytes, and idle cores are rarer than busy ones in CI.
-THREADS = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-)
+from mainline.threads import SINGLE
 
 
 class Commands(typer.core.TyperGroup):
@@ -28,7 +20,7 @@ class Commands(typer.core.TyperGroup):
         """Return what the command returns."""
         from mainline.errors import UserError
 
-        os.environ.update(dict.fromkeys(THREADS, "1"))
+        os.environ.update(SINGLE)
         try:
             return super().invoke(ctx)
         except UserError as mistake:

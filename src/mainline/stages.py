@@ -3,33 +3,33 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mainline import console
 from mainline.config import Settings, load_settings
 from mainline.files import read_json, write_atomic, write_json
+from mainline.paths import (
+    CARD,
+    CARD_PAGE,
+    EVALUATION,
+    METRICS,
+    MODEL,
+    PLOTS,
+    PROFILE,
+    ROWS,
+    SPLIT,
+    TEST,
+    TRAIN,
+    TRAINING,
+    VALIDATION,
+    read_inputs,
+    read_plots,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from mainline.data.validate import Validation
-
-ROWS = Path("artifacts/rows.parquet")
-TRAIN = Path("artifacts/train.parquet")
-TEST = Path("artifacts/test.parquet")
-MODEL = Path("artifacts/model.skops")
-PROFILE = Path("artifacts/profile.json")
-TRAINING = Path("artifacts/training.json")
-VALIDATION = Path("reports/validation.json")
-SPLIT = Path("reports/split.json")
-EVALUATION = Path("reports/evaluation.json")
-METRICS = Path("reports/metrics.json")
-PLOTS = Path("reports/plots")
-CARD = Path("reports/card.md")
-CARD_PAGE = Path("reports/card.html")
-REPORT = Path("reports/report.md")
-REPORT_PAGE = Path("reports/report.html")
-VERDICT = Path("reports/verdict.json")  # no output of a stage: it holds a latency and depends on another commit
 
 PROFILE_QUANTILES = 50
 
@@ -181,19 +181,6 @@ def run_card() -> None:
         )
     if recorded is not None:
         console.say(f"run {recorded.run_id} {'updated' if recorded.updated else 'recorded'} in {recorded.uri}", "pass")
-
-
-def read_inputs() -> dict[str, Any]:
-    """Return what the stages before the card have written, by the name of its argument."""
-    paths = {"validation": VALIDATION, "split": SPLIT, "training": TRAINING, "evaluation": EVALUATION}
-    return {name: read_json(path) for name, path in paths.items()}
-
-
-def read_plots() -> dict[str, pd.DataFrame]:
-    """Return the tables of reports/plots by file name."""
-    import pandas as pd
-
-    return {path.name: pd.read_csv(path) for path in sorted(PLOTS.glob("*.csv"))}
 
 
 def _example(settings: Settings, columns: list[str]) -> pd.DataFrame:

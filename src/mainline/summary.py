@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from mainline import console
 from mainline.config import load_settings
-from mainline.stages import CARD_PAGE, EVALUATION, MODEL, TEST, read_inputs
+from mainline.paths import CARD_PAGE, EVALUATION, MODEL, TEST, read_inputs
 
 if TYPE_CHECKING:
     from mainline.evaluate.gates import Gate

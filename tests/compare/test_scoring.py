@@ -10,8 +10,8 @@ import pytest
 from mainline.compare.scoring import CannotScore, _reason, predictions
 from mainline.data.split import read_rows
 from mainline.files import read_json
+from mainline.paths import MODEL, TEST
 from mainline.project import load_project, scores
-from mainline.stages import MODEL, TEST
 from mainline.train.artifact import load_model
 
 

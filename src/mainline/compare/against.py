@@ -13,7 +13,7 @@ from mainline.compare.git import changed_files
 from mainline.compare.scoring import CannotScore, Predictions, predictions
 from mainline.config import Settings
 from mainline.files import read_json, sha256
-from mainline.stages import MODEL, SPLIT, TEST, TRAIN, TRAINING, VALIDATION
+from mainline.paths import MODEL, SPLIT, TEST, TRAIN, TRAINING, VALIDATION
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mainline.compare.scoring import CannotScore, Predictions, predictions
 from mainline.config import Settings
-from mainline.stages import MODEL, TEST, read_inputs
+from mainline.paths import MODEL, TEST, read_inputs
 
 if TYPE_CHECKING:
     import numpy as np

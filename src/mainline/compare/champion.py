@@ -26,7 +26,7 @@ from mainline.compare.scoring import environment
 from mainline.errors import UserError
 from mainline.files import replace_atomic
 from mainline.objects import data_outputs, intact, place
-from mainline.stages import MODEL, SPLIT, TRAIN, TRAINING, VALIDATION
+from mainline.paths import MODEL, SPLIT, TRAIN, TRAINING, VALIDATION
 
 FOLDER = Path(".mainline", "champion")
 NEEDED = (MODEL, TRAINING)

@@ -11,7 +11,7 @@ from mainline.compare.champion import pinned
 from mainline.compare.git import changed_files, resolve, text_at
 from mainline.config import load_settings
 from mainline.files import sha256, write_atomic, write_json
-from mainline.stages import EVALUATION, MODEL, REPORT, REPORT_PAGE, VERDICT, read_plots
+from mainline.paths import EVALUATION, MODEL, REPORT, REPORT_PAGE, VERDICT, read_plots
 
 if TYPE_CHECKING:
     from mainline.compare.against import Found

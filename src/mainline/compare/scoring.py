@@ -46,8 +46,8 @@ def predict_rows(rows: Path, out: Path, latency: Path | None = None) -> None:
     from mainline.config import load_settings
     from mainline.data.split import features_of, read_rows
     from mainline.evaluate.latency import measure
+    from mainline.paths import MODEL
     from mainline.project import load_project, scores
-    from mainline.stages import MODEL
     from mainline.train.artifact import load_model
 
     settings = load_settings()
@@ -69,7 +69,7 @@ def predict_rows(rows: Path, out: Path, latency: Path | None = None) -> None:
 
 def environment(root: Path) -> dict[str, str]:
     """Return the environment in which ``mainline`` runs the code below ``root`` and no other."""
-    from mainline.cli import THREADS
+    from mainline.threads import SINGLE
 
     own = {
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
@@ -78,7 +78,7 @@ def environment(root: Path) -> dict[str, str]:
     }
     # An annotation of the champion's run would stand in the challenger's pull request.
     kept = {key: value for key, value in os.environ.items() if key not in ("GITHUB_ACTIONS", "PYTHONSAFEPATH")}
-    return kept | dict.fromkeys(THREADS, "1") | own
+    return kept | SINGLE | own
 
 
 def predictions(root: Path, rows: Path, seconds: float = SECONDS) -> Predictions:
