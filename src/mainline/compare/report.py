@@ -168,13 +168,14 @@ def _sentence(view: View) -> Inline:
 
 def _tiles(view: View) -> tuple[Tile, ...]:
     tiles: list[Tile] = []
+    alone = "the champion's, too" if view.verdict.get("case") == "identical model" else "no champion"
     for item in view.metrics[:2]:
         name = str(item.get("metric"))
         old, new = finite(item.get("champion")), finite(item.get("challenger"))
         if new is None:
             continue
         change = view.change(name, item, old, new)
-        note = f"champion {value_of(name, old)}" if old is not None else "no champion"
+        note = f"champion {value_of(name, old)}" if old is not None else alone
         good = {"better": True, "worse": False}.get(change)
         tiles.append(Tile(METRICS.get(name, name), value_of(name, new), f"{note}, {change}" if change else note, good))
     value = part(view.verdict, "value")
