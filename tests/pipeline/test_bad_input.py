@@ -121,7 +121,7 @@ STOPPED: dict[str, tuple[Edit, list[str]]] = {
 
 
 @pytest.mark.parametrize("fault", STOPPED)
-def test_bad_batch_is_stopped_before_training(fault: str, scratch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bad_batch_is_stopped_before_training(fault: str, scratch: Any) -> None:
     # Given sound batches that pass, and one fault
     assert scratch.run("validate")[0] == 0
     edit, words = STOPPED[fault]
