@@ -22,7 +22,7 @@ def both_miss(gate: Gate, other: Gate, found: Mapping[str, Any], rules: Compare,
 
     ``found`` holds metrics, slices, calibration and fairness of verdict.json; without it nothing is proven.
     """
-    missed = f"the champion misses it too, with {other.value:g}"
+    missed = f"the champion misses it too, with {other.value:.4g}"
     kind, _, name = gate.gate.partition(": ")
     if kind == "slice floor" and (spared := _spared(gate, found, name)):
         return "reject", f"the champion keeps it in {spared}"
@@ -31,7 +31,7 @@ def both_miss(gate: Gate, other: Gate, found: Mapping[str, Any], rules: Compare,
         return "hold", f"{missed}, and {primary or 'the primary metric'} is not proven better: {LOOK}"
     if not _as_good(kind, name, gate, other, found, rules):
         return "hold", f"{missed}, but by this measure the challenger is not shown to be as good: {LOOK}"
-    return "note", f"{missed}, and by {primary} it is the worse model for certain: no ground to keep it"
+    return "note", f"{missed}, and by {primary} it is the worse model for certain"
 
 
 def unchanged(gate: Gate) -> tuple[Level, str]:
