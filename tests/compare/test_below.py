@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from mainline.compare.bound import Bound
 from mainline.compare.gates import absolute
+from mainline.compare.measured import champion_evaluation
+from mainline.compare.paired import compared
 from mainline.compare.report import render
 from mainline.compare.verdict import ALWAYS, COMPARED, decide
-from mainline.config import Compare
-from mainline.evaluate.gates import Gate
+from mainline.config import Compare, Settings
+from mainline.evaluate.gates import Gate, model_gates
+from mainline.project import Project
 
 PRIMARY = "log_loss"
 BETTER = {"value": -0.05, "low": -0.08, "high": -0.03}
@@ -177,3 +182,46 @@ def test_the_report_says_it_at_the_top(kind: int) -> None:
     assert page.count("0.5, must be") == 1
     quiet = render(document | {"gates": verdict()[1]}, {})[kind]
     assert "below 1 bound of" not in quiet
+
+
+@pytest.fixture(scope="module")
+def found() -> dict[str, Any]:
+    """Numbers of two models of which the champion has lost slice "a" for certain, the challenger "b" by chance."""
+    import numpy as np
+    import pandas as pd
+
+    generator = np.random.default_rng(3)
+    frame = pd.DataFrame({"g": ["a"] * 400 + ["b"] * 400 + ["c"] * 400})
+    y = generator.integers(0, 2, len(frame))
+    good = np.clip(0.3 + 0.4 * y + generator.normal(0, 0.2, len(y)), 0.01, 0.99)
+    champion = np.where(frame["g"] == "a", 1 - good, good)
+    challenger = np.where(frame["g"] == "b", generator.uniform(0.45, 0.55, len(y)), good)
+    return compared(frame, y, champion, challenger, toy(), settings())
+
+
+def settings() -> Settings:
+    params = yaml.safe_load((Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8"))
+    params["data"]["time"] = params["data"]["as_of"] = None
+    params["evaluate"]["resamples"] = 200
+    params["gates"]["slice_floors"] = {"roc_auc": 0.52}
+    return Settings.model_validate(params)
+
+
+def toy() -> Project:
+    slices = {"g": lambda rows: rows["g"]}
+    return Project("toy", None, {}, (), None, None, {}, slices, {}, (), None)  # type: ignore[arg-type]
+
+
+def test_the_floors_of_both_models_and_their_difference_are_in_the_numbers(found: dict[str, Any]) -> None:
+    a, b, c = found["slices"]
+    assert c["floors"] == []
+    assert a["floors"][0]["challenger"] is None and a["floors"][0]["champion"]["held"] < 0.52
+    assert b["floors"][0]["champion"] is None and b["floors"][0]["challenger"]["low"] < 0.52
+    assert a["floors"][0]["worse"]["high"] < 0 < b["floors"][0]["worse"]["low"]
+
+
+def test_the_champion_is_judged_by_the_same_rule(found: dict[str, Any]) -> None:
+    document = champion_evaluation(found | {"size": {"champion_mb": 0.1}}, "binary")
+    (gate,) = [gate for gate in model_gates(document, settings().gates) if gate.gate == "slice floor: roc_auc"]
+    assert not gate.passed and gate.note.startswith("worst of 3: g = a") and gate.value < 0.52
+    assert gate.value == found["slices"][0]["floors"][0]["champion"]["held"]
