@@ -123,12 +123,12 @@ def lowered(logit: Floats, size: float, generator: np.random.Generator) -> Float
     return logit - size
 
 
-def shrunk(logit: Floats, size: float, generator: np.random.Generator) -> Floats:
-    """Return logits ``1 + size`` times nearer to their mean: the same ranking, chances that say less."""
-    return np.asarray(logit.mean() + (logit - logit.mean()) / (1 + size))
+def stretched(logit: Floats, size: float, generator: np.random.Generator) -> Floats:
+    """Return logits ``1 + size`` times as far from their mean: the same ranking, chances that say too much."""
+    return np.asarray(logit.mean() + (logit - logit.mean()) * (1 + size))
 
 
-FAULTS: dict[str, Fault] = {"scores shaken": shaken, "every chance too low": lowered, "chances shrunk": shrunk}
+FAULTS: dict[str, Fault] = {"scores shaken": shaken, "every chance too low": lowered, "chances too bold": stretched}
 
 
 def worse_by(window: Window, fault: Fault, loss: float) -> Floats:

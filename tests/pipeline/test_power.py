@@ -46,7 +46,7 @@ def test_the_same_model_is_promoted_and_a_refitted_one_is_not_rejected(power: Mo
     assert found["reject"] == 0
 
 
-@pytest.mark.parametrize("fault", ["shaken", "lowered", "shrunk"])
+@pytest.mark.parametrize("fault", ["shaken", "lowered", "stretched"])
 def test_a_model_that_is_worse_by_twice_the_margin_is_rejected(power: ModuleType, window: Any, fault: str) -> None:
     spoiled = power.worse_by(window, getattr(power, fault), 2 * window.settings.compare.margin)
     found = Counter(item.verdict for item in power.power(window, spoiled, len(window.y), 5))
