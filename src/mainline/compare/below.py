@@ -38,7 +38,7 @@ def unchanged(gate: Gate) -> tuple[Level, str]:
     """Return level and note of a missed bound where model, rows and numbers are those that main already has."""
     if not of_rows(gate):
         return "reject", ""
-    return "note", "so does main, with this very model on these very rows: nothing to keep it from"
+    return "note", "main misses it too, with this very model on these very rows"
 
 
 def of_rows(gate: Gate) -> bool:
