@@ -34,6 +34,7 @@ def retired(champion: Any, challenger: Any, worse: Any = UNCLEAR) -> dict[str, A
     return {"slice": "job", "group": "retired", "judged": True, "floors": [floor]}
 
 
+OTHER = {"metric": "average_precision", "champion": None, "challenger": ends(0.1, 0.2), "worse": WORSE}
 FOUND: dict[str, Any] = {
     "metrics": [{"metric": PRIMARY, "worse": BETTER}, {"metric": "roc_auc", "worse": UNCLEAR}],
     "slices": [retired(ends(0.3, 0.4), ends(0.31, 0.41))],
@@ -123,6 +124,8 @@ def test_a_bound_that_the_champion_keeps_rejects_the_best_of_challengers() -> No
         # the challenger's miss may be noise: nothing to answer for
         ([retired(None, ends(0.4, 0.6), WORSE)], "note"),
         ([retired(None, ends(0.31, 0.41)) | {"judged": False}], "note"),
+        # a floor of another metric has a gate of its own
+        ([retired(None, ends(0.31, 0.41)) | {"floors": [OTHER]}], "note"),
     ],
 )
 def test_a_slice_floor_is_asked_slice_by_slice(slices: list[dict[str, Any]], level: str) -> None:
