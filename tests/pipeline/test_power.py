@@ -39,11 +39,13 @@ def window(power: ModuleType, finished: Any) -> Any:
     return replace(found, settings=found.settings.model_copy(update={"evaluate": rules}))
 
 
-def test_the_same_model_is_promoted_and_a_refitted_one_is_not_rejected(power: ModuleType, window: Any) -> None:
+def test_the_same_model_is_promoted_and_a_refitted_one_is_not_worse(power: ModuleType, window: Any) -> None:
     (same,) = [power.judge(window, model) for model in power.refits(window, 1, False)]
     assert (same.verdict, same.reasons) == ("promote", ())
-    found = Counter(power.judge(window, model).verdict for model in power.refits(window, 2, True))
-    assert found["reject"] == 0
+    # Rows drawn anew make another model, which may break an expectation, but not the primary metric
+    found = [power.judge(window, model) for model in power.refits(window, 2, True)]
+    gates = {reason.gate.split(": ")[0] for item in found for reason in item.reasons}
+    assert not gates & {"primary", "slices", "floor", "slice floor"}
 
 
 @pytest.mark.parametrize("fault", ["shaken", "lowered", "stretched"])
