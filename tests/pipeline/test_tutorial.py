@@ -64,6 +64,8 @@ def test_the_story_of_the_tutorial(finished_copy: Any, tmp_path: Path) -> None:
 
     # Data of your own need storage of your own
     mainline(clone, "remote", "../storage", code=0)
+    # Of all bounds the latency's alone hangs on the machine, which may be busy
+    edit(clone, "params.yaml", "latency_ms: 50 ", "latency_ms: 5000 ")
     commit(clone, "Move the data to storage of our own")
 
     # Three months more: the better model is promoted, though both are below floors that were written for another year
