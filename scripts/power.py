@@ -6,18 +6,18 @@ A/A: the example's model fitted again, 50 times with another seed and 50 times o
 The first are the same model if the estimator does not use its seed; the second differ as much as two training sets of
 the same size from the same world would.
 
-Power: main's own predictions made worse by twice ``compare.margin`` in the primary metric, in 50 draws with replacement
-of rows of the test window.
-
 The gates are the real ones on everything that depends on the model's predictions. Those on files and on the machine
 (lock, remote, latency and so on) are taken as passed: a model is judged here, not a machine.
+
+Power: main's own predictions made worse by twice ``compare.margin`` in the primary metric, in 50 draws with replacement
+of rows of the test window, by the gate of the primary metric alone.
 """
 
 from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mainline.compare.bound import Bound
-    from mainline.compare.verdict import Verdict
+    from mainline.compare.verdict import Outcome, Verdict
     from mainline.config import Settings
     from mainline.project import Project
 
@@ -107,12 +107,6 @@ def judge(window: Window, model: Any) -> Verdict:
     return _decide(window, numbers, absolute(gates, theirs, numbers, settings.compare, settings.evaluate.primary))
 
 
-def judge_scores(window: Window, chosen: NDArray[np.intp], challenger: Floats) -> Verdict:
-    """Return the verdict on predictions for the test rows ``chosen``, by the gates on the difference alone."""
-    rows = window.rows.iloc[chosen].reset_index(drop=True)
-    return _decide(window, _numbers(window, rows, window.y[chosen], window.champion[chosen], challenger), [])
-
-
 def shaken(logit: Floats, size: float, generator: np.random.Generator) -> Floats:
     """Return logits with noise of standard deviation ``size``: a worse ranking."""
     return logit + size * generator.standard_normal(len(logit))
@@ -158,10 +152,24 @@ def worse_by(window: Window, fault: Fault, loss: float) -> Floats:
     return spoiled(high)
 
 
-def power(window: Window, challenger: Floats, size: int, draws: int) -> list[Verdict]:
-    """Return the verdicts on ``challenger`` in ``draws`` windows of ``size`` test rows drawn with replacement."""
-    drawn = (np.random.default_rng([seed, 2]).integers(len(window.y), size=size) for seed in range(draws))
-    return [judge_scores(window, chosen, challenger[chosen]) for chosen in drawn]
+def power(window: Window, challenger: Floats, size: int, draws: int) -> list[Outcome]:
+    """Return what the gate of the primary metric alone says of ``challenger``: ``draws`` times, of ``size`` test rows drawn
+    with replacement. The other gates can only add to what it stops.
+    """
+    from mainline.compare.gates import primary_gate
+    from mainline.compare.paired import differences
+    from mainline.evaluate.metrics import metrics_for
+
+    settings, name = window.settings, window.settings.evaluate.primary
+    metric = {name: metrics_for(settings.model.task)[name]}
+    found: list[Outcome] = []
+    for seed in range(draws):
+        chosen = np.random.default_rng([seed, 2]).integers(len(window.y), size=size)
+        scores = (window.champion[chosen], challenger[chosen])
+        worse = differences(window.y[chosen], scores, metric, settings)[name]["worse"]
+        level = primary_gate(worse, settings.compare, name).level
+        found.append("reject" if level == "reject" else "hold" if level else "promote")
+    return found
 
 
 def _numbers(window: Window, rows: pd.DataFrame, y: NDArray[Any], before: Floats, after: Floats) -> dict[str, Any]:
@@ -182,12 +190,15 @@ def _decide(window: Window, numbers: dict[str, Any], own: list[Bound]) -> Verdic
     return decide("compared", "", [*gates, *(gate for gate in rest if gate.gate not in known)])
 
 
-def _line(name: str, found: list[Verdict]) -> str:
-    counts = Counter(item.verdict for item in found)
-    why = Counter(reason.gate for item in found for reason in item.reasons if reason.level in ("reject", "hold"))
-    gates = ", ".join(f"{gate} {count}" for gate, count in why.most_common(4))
+def _line(name: str, found: Sequence[Outcome], why: str = "") -> str:
+    counts = Counter(found)
     shares = "  ".join(f"{key} {counts[key]:>3}" for key in ("promote", "hold", "reject"))
-    return f"{name:<44} {shares}   {gates}"
+    return f"{name:<44} {shares}   {why}".rstrip()
+
+
+def _why(found: list[Verdict]) -> str:
+    gates = Counter(reason.gate for item in found for reason in item.reasons if reason.level in ("reject", "hold"))
+    return ", ".join(f"{gate} {count}" for gate, count in gates.most_common())
 
 
 def main() -> None:
@@ -201,7 +212,8 @@ def main() -> None:
     primary, rules = window.settings.evaluate.primary, window.settings.compare
     print(f"A/A on {len(window.y):,} test rows, {DRAWS} models each")
     for name, resampled in (("another seed", False), ("training rows drawn anew", True)):
-        print(_line(name, [judge(window, model) for model in refits(window, DRAWS, resampled)]), flush=True)
+        found = [judge(window, model) for model in refits(window, DRAWS, resampled)]
+        print(_line(name, [item.verdict for item in found], _why(found)), flush=True)
     loss = 2 * rules.margin
     print(f"Power against a challenger that is worse by {loss:g} of {primary}, {DRAWS} draws each")
     for name, fault in FAULTS.items():
