@@ -153,8 +153,8 @@ def worse_by(window: Window, fault: Fault, loss: float) -> Floats:
 
 
 def power(window: Window, challenger: Floats, size: int, draws: int) -> list[Outcome]:
-    """Return what the gate of the primary metric alone says of ``challenger``: ``draws`` times, of ``size`` test rows drawn
-    with replacement. The other gates can only add to what it stops.
+    """Return what the gate of the primary metric alone says of ``challenger``, ``draws`` times, on ``size`` test rows
+    drawn with replacement. The other gates can only add to what it stops.
     """
     from mainline.compare.gates import primary_gate
     from mainline.compare.paired import differences
