@@ -66,8 +66,55 @@ def test_the_ruined_slice_is_named(frame, chance, project_for, settings_for, tra
     model = chance(lambda p, rows: np.where(rows["colour"] == "blue", 1 - p, p))
     found = evaluate(frame, model, project_for(), settings_for(), training, 1)
     (gate,) = [row for row in found["gates"] if row["gate"] == "slice floor: roc_auc"]
-    assert gate["note"] == "worst of 3: colour = blue"
-    assert gate["value"] < 0.5
+    (blue,) = [entry for entry in found["slices"] if entry["group"] == "blue"]
+    ends = blue["intervals"]["roc_auc"]
+    assert gate["note"].startswith("worst of 3: colour = blue, 0.1") and "held: its better end" in gate["note"]
+    assert ends["low"] < blue["metrics"]["roc_auc"] < ends["high"] == ends["held"] == gate["value"] < 0.5
+
+
+def slices(*found: tuple[str, float, tuple[float, float] | None], metric: str = "roc_auc") -> dict[str, Any]:
+    """Return an evaluation of slices by name, metric and interval."""
+    entries = []
+    for group, value, limits in found:
+        ends = dict(zip(("low", "high"), limits, strict=True)) if limits else {}
+        better = ends.get("low" if metric == "log_loss" else "high")
+        kept = {metric: ends | {"held": better}} if ends else {}
+        entries.append({"slice": "job", "group": group, "judged": True, "metrics": {metric: value}, "intervals": kept})
+    return {"task": "binary", "slices": entries}
+
+
+@pytest.mark.parametrize(
+    ("found", "value", "note"),
+    [
+        # noise: the interval of the worst holds the bound
+        ([("a", 0.7, None), ("b", 0.55, (0.48, 0.61))], 0.61, "worst of 2: job = b, 0.55, interval 0.48 to 0.61"),
+        ([("a", 0.7, None), ("b", 0.55, (0.48, 0.6))], 0.6, "worst of 2: job = b"),
+        # certain: even the better end of the interval is beyond the bound
+        ([("a", 0.7, None), ("b", 0.55, (0.51, 0.5999))], 0.5999, "worst of 2: job = b"),
+        # a slice that is surely below comes before one that is lower, but may be noise
+        ([("a", 0.55, (0.52, 0.58)), ("b", 0.4, (0.1, 0.7))], 0.58, "worst of 2: job = a"),
+        ([("a", 0.7, None), ("b", 0.65, None)], 0.65, "worst of 2: job = b"),
+    ],
+)
+def test_a_slice_misses_its_floor_only_with_its_whole_interval(settings_for, found, value, note) -> None:
+    gates = absolute_gates(slices(*found), settings_for().gates, 1.0)
+    (gate,) = [gate for gate in gates if gate.gate == "slice floor: roc_auc"]
+    assert (gate.value, gate.passed) == (value, value >= 0.6)
+    assert gate.note.startswith(note)
+
+
+def test_a_slice_floor_of_a_metric_that_is_better_when_lower(settings_for) -> None:
+    rules = settings_for(gates={"slice_floors": {"log_loss": 0.5}}).gates
+    for limits, passed in (((0.4, 0.8), True), ((0.5, 0.8), True), ((0.51, 0.8), False)):
+        gates = absolute_gates(slices(("a", 0.6, limits), metric="log_loss"), rules, 1.0)
+        assert [gate.passed for gate in gates if gate.gate == "slice floor: log_loss"] == [passed]
+
+
+@pytest.mark.parametrize("limits", [None, (None, None), (float("nan"), float("nan"))])
+def test_a_missed_slice_floor_without_an_interval_is_not_a_pass(settings_for, limits) -> None:
+    gates = absolute_gates(slices(("a", 0.55, limits)), settings_for().gates, 1.0)
+    (gate,) = [gate for gate in gates if gate.gate == "slice floor: roc_auc"]
+    assert (gate.passed, gate.value) == (False, None) and "the interval of job = a" in gate.note
 
 
 def test_chances_halved(failing) -> None:
@@ -211,3 +258,13 @@ def test_a_floor_of_an_unknown_metric_lists_the_known(failing, key) -> None:
     with pytest.raises(UserError, match=rf"gates\.{key}: 'auc'") as caught:
         failing(**{key: {"auc": 0.5}})
     assert "roc_auc" in caught.value.fix
+
+
+def test_fewer_resamples_for_the_metrics_leave_the_slices_and_the_gates_as_they_are(
+    frame, chance, project_for, settings_for, training
+) -> None:
+    model = chance(lambda p, rows: np.where(rows["colour"] == "blue", 1 - p, p))
+    settings = settings_for(evaluate={"resamples": 150})
+    whole, quick = (evaluate(frame, model, project_for(), settings, training, 1, n) for n in (None, 100))
+    assert (whole["resamples"], quick["resamples"]) == (150, 100)
+    assert whole["slices"] == quick["slices"] and whole["gates"] == quick["gates"]

@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 from mainline.errors import UserError
+from mainline.evaluate.bootstrap import intervals
 from mainline.evaluate.metrics import metrics_for
-from mainline.evaluate.slices import by_month, by_slice, labels
+from mainline.evaluate.slices import Floors, by_month, by_slice, labels
 
 METRICS = metrics_for("binary")
 
@@ -68,3 +69,49 @@ def test_a_grouping_that_writes_into_its_rows_leaves_ours_alone() -> None:
 
     labels(frame, spoil, "here")
     assert list(frame["g"]) == ["a", "b"] and list(frame) == ["g"]
+
+
+def test_a_slice_has_an_interval_only_where_it_misses_its_floor(monkeypatch) -> None:
+    generator = np.random.default_rng(0)
+    frame = pd.DataFrame({"g": ["calm"] * 300 + ["noisy"] * 300 + ["tiny"] * 20})
+    y = generator.integers(0, 2, len(frame))
+    score = np.where(frame["g"] == "calm", 0.2 + 0.6 * y, generator.random(len(frame)))
+    asked = []
+
+    def counted(outcomes, *rest):
+        asked.append(len(outcomes))
+        return intervals(outcomes, *rest)
+
+    monkeypatch.setattr("mainline.evaluate.slices.intervals", counted)
+    floors = Floors({"roc_auc": 0.6, "brier": 0.9}, 200, 0.95, 7)
+    first, again = (by_slice(frame, y, score, METRICS, {"g": lambda f: f["g"]}, 100, floors) for _ in range(2))
+    assert first == again
+    assert asked == [300, 300]  # one slice, in each of two runs: calm and small ones cost nothing
+    calm, noisy, tiny = first
+    assert (calm["intervals"], tiny["intervals"]) == ({}, {})
+    assert list(noisy["intervals"]) == ["roc_auc"]
+    ends = noisy["intervals"]["roc_auc"]
+    chosen = frame["g"] == "noisy"
+    expected = intervals(y[chosen], score[chosen], {"roc_auc": METRICS["roc_auc"]}, 200, 0.95, 7)["roc_auc"]
+    assert (ends["low"], ends["high"]) == pytest.approx(expected, abs=1e-6)
+    assert ends["held"] == ends["high"]
+
+
+@pytest.mark.parametrize(("shift", "held"), [(2.0, "low"), (-2.0, "high"), (0.0, None)])
+def test_of_a_signed_metric_the_end_nearest_to_nothing_is_held(shift: float, held: str | None) -> None:
+    generator = np.random.default_rng(1)
+    y = generator.normal(size=200)
+    score = y + shift + generator.normal(0, 0.1, 200)
+    bound = -1.0 if held is None else 1.0  # nothing keeps a size below zero
+    floors = Floors({"bias": bound}, 200, 0.95, 7)
+    rows = pd.DataFrame({"g": ["a"] * 200})
+    (entry,) = by_slice(rows, y, score, metrics_for("regression"), {"g": lambda f: f["g"]}, 1, floors)
+    ends = entry["intervals"]["bias"]
+    assert ends["held"] == (abs(ends[held]) if held else 0.0)
+
+
+def test_an_interval_that_is_not_defined_is_none() -> None:
+    y, score = np.r_[1, np.zeros(149)].astype(int), np.r_[0.1, np.full(149, 0.5)]
+    floors = Floors({"roc_auc": 0.6}, 200, 0.95, 7)
+    (entry,) = by_slice(pd.DataFrame({"g": ["a"] * 150}), y, score, METRICS, {"g": lambda f: f["g"]}, 100, floors)
+    assert entry["intervals"] == {"roc_auc": {"low": None, "high": None, "held": None}}

@@ -13,13 +13,13 @@ from mainline.compare.git import changed_files
 from mainline.compare.scoring import CannotScore, Predictions, predictions
 from mainline.config import Settings
 from mainline.files import read_json, sha256
-from mainline.paths import MODEL, SPLIT, TEST, TRAIN, TRAINING, VALIDATION
+from mainline.paths import EVALUATION, MODEL, SPLIT, TEST, TRAIN, TRAINING, VALIDATION
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from mainline.compare.gates import Bound
+    from mainline.compare.bound import Bound
     from mainline.compare.verdict import Case
 
 
@@ -34,6 +34,7 @@ class Found:
     gates: list[Bound] = field(default_factory=list)
     data: Mapping[str, Any] | None = None
     training: Mapping[str, Any] | None = None
+    same: bool = False  # model and evaluation are the champion's, byte for byte
 
 
 def hold_against(challenger: Challenger, want: Pinned | None) -> Found:
@@ -52,7 +53,8 @@ def hold_against(challenger: Challenger, want: Pinned | None) -> Found:
     if md5(MODEL) == want.model and not changed_files(want.commit, *code):
         same = "the model and its code are the champion's, byte for byte: nothing to promote, nothing to lose"
         facts: dict[str, Any] = {"source": None, "reproduced": None, "model_sha256": sha256(MODEL)}
-        return Found("identical model", same, _champion_facts(want, challenger.inputs, facts))
+        numbers_too = want.outputs.get(EVALUATION.as_posix()) == md5(EVALUATION)
+        return Found("identical model", same, _champion_facts(want, challenger.inputs, facts), same=numbers_too)
     with worktree(want.commit) as tree:
         try:
             champion = provide(want, tree, cache_folder())

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from mainline.compare.gates import Bound
+    from mainline.compare.bound import Bound
     from mainline.project import Project
 
 TRIES = 3  # a busy machine makes one measurement of latency slow; it takes three to reject for it
@@ -54,10 +54,9 @@ def measure(settings: Settings) -> Challenger:
 
     project, inputs, rows = load_project(settings.project), read_inputs(), read_rows(TEST)
     model = load_model(MODEL, project.trusted)
-    # Intervals of the challenger alone are not asked for here, so the fewest resamples will do.
-    quick = settings.model_copy(update={"evaluate": settings.evaluate.model_copy(update={"resamples": 100})})
     with threadpool_limits(1):
-        evaluation = evaluate(rows, model, project, quick, inputs["training"], MODEL.stat().st_size)
+        # Intervals of the metrics of all rows are not asked for here; those of slices decide, and are made in full.
+        evaluation = evaluate(rows, model, project, settings, inputs["training"], MODEL.stat().st_size, resamples=100)
         scored = score_rows(rows, model, settings, inputs["training"])
     made = Challenger(settings, project, inputs, rows, scored.y, scored.score, evaluation, None)
     try:
@@ -82,8 +81,11 @@ def _unhurried(bound: float | None) -> Predictions:
     return found
 
 
-def own_gates(challenger: Challenger, numbers: Mapping[str, Any]) -> list[Bound]:
-    """Return the gates on the challenger alone; ``numbers``, if any, tell which of them the champion misses too."""
+def own_gates(challenger: Challenger, numbers: Mapping[str, Any], same: bool = False) -> list[Bound]:
+    """Return the gates on the challenger alone; ``numbers``, if any, tell which of them the champion misses too.
+
+    ``same``: model and evaluation are the champion's, byte for byte.
+    """
     from mainline.compare.gates import absolute, data_gate, finding_gate, held_scores, rows_gate
     from mainline.compare.integrity import lock_integrity, remote_integrity
     from mainline.compare.measured import champion_evaluation, same_evaluation
@@ -99,5 +101,5 @@ def own_gates(challenger: Challenger, numbers: Mapping[str, Any]) -> list[Bound]
         finding_gate("remote", remote_integrity()),
         finding_gate("evaluation", same_evaluation(challenger.evaluation, challenger.inputs["evaluation"])),
         held_scores(challenger.score, predicted.score if predicted else None, challenger.trouble),
-        *absolute(gates, theirs),
+        *absolute(gates, theirs, numbers, settings.compare, settings.evaluate.primary, same),
     ]

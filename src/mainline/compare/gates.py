@@ -6,65 +6,48 @@ interval, a challenger is turned away only if the whole interval is beyond the b
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
+from mainline.compare.below import both_miss, unchanged
+from mainline.compare.bound import Bound, Level, is_number, usable
 from mainline.compare.integrity import Finding
 from mainline.config import Compare
 from mainline.evaluate.gates import OFF, Gate
 from mainline.evaluate.metrics import rounded
 
-Level = Literal["reject", "hold"]
-Way = Literal["<=", ">="]
-COUNTED = ("lock", "remote", "evaluation")
 MANY = 3  # names in a sentence; the rest is counted
 
 
-@dataclass(frozen=True)
-class Bound:
-    """A gate as a row of verdict.json. ``level`` is what the verdict becomes through it; None if it is passed."""
-
-    gate: str
-    value: float | None
-    bound: float | None
-    direction: Way
-    passed: bool
-    note: str
-    level: Level | None
-
-    def row(self) -> dict[str, Any]:
-        """Return the gate as a row of verdict.json."""
-        return asdict(self)
-
-    def sentence(self) -> str:
-        """Return what did not hold, with number, bound and direction."""
-        if self.value is None:
-            return f"{self.gate}: {self.note or 'could not be computed'}"
-        if self.gate in COUNTED:
-            return f"{self.gate}: {self.note} ({self.value:g} found, must be {self.direction} {self.bound:g})"
-        words = f"{self.gate}: {self.value:g}, must be {self.direction} {self.bound:g}"
-        return f"{words} ({self.note})" if self.note else words
-
-
-def absolute(gates: Sequence[Gate], champion: Sequence[Gate] = ()) -> list[Bound]:
+def absolute(
+    gates: Sequence[Gate],
+    champion: Sequence[Gate] = (),
+    found: Mapping[str, Any] | None = None,
+    rules: Compare | None = None,
+    primary: str = "",
+    same: bool = False,
+) -> list[Bound]:
     """Return the gates on the challenger alone: a missed bound rejects, one that was not computed holds.
 
     ``champion`` are the same gates on the champion, on the same rows. Where it misses the bound too, rejecting would
-    keep a model that is no better, and promoting would ignore the bound: a person has to decide, so it holds.
+    keep a model that is no better: ``found`` (of verdict.json) then tells whether the bound holds or is passed over
+    (see :mod:`mainline.compare.below`). ``same``: model and numbers are the champion's.
     """
     theirs = {gate.gate: gate for gate in champion}
-    return [_absolute(gate, theirs.get(gate.gate)) for gate in gates]
+    return [_absolute(gate, theirs.get(gate.gate), found or {}, rules or Compare(), primary, same) for gate in gates]
 
 
-def _absolute(gate: Gate, other: Gate | None) -> Bound:
+def _absolute(
+    gate: Gate, other: Gate | None, found: Mapping[str, Any], rules: Compare, primary: str, same: bool
+) -> Bound:
     level: Level | None = None if gate.passed else "hold" if gate.value is None else "reject"
-    note = gate.note
-    if level == "reject" and other is not None and not other.passed and other.value is not None:
-        level = "hold"
-        missed = f"the champion misses it too, with {other.value:g}: a person has to decide on the bound"
-        note = f"{note}; {missed}" if note else missed
+    said = ""
+    if level == "reject" and same:
+        level, said = unchanged(gate)
+    elif level == "reject" and other is not None and not other.passed and other.value is not None:
+        level, said = both_miss(gate, other, found, rules, primary)
+    note = "; ".join(filter(None, (gate.note, said)))
     return Bound(gate.gate, gate.value, gate.bound, gate.direction, gate.passed, note, level)
 
 
@@ -99,7 +82,7 @@ def primary_gate(worse: Mapping[str, float] | None, rules: Compare, primary: str
     superior: the same with a margin of 0, and 0 itself is not passed.
     """
     gate, bound = f"primary: {primary}", rules.margin if rules.rule == "non_inferior" else 0.0
-    if not _usable(worse):
+    if not usable(worse):
         return _lost(gate, bound, "the difference could not be computed on these rows")
     assert worse is not None
     passed = worse["high"] <= bound if rules.rule == "non_inferior" else worse["high"] < bound
@@ -120,8 +103,8 @@ def slices_gate(slices: Sequence[Mapping[str, Any]], margin: float | None, prima
     judged = [entry for entry in slices if entry["judged"]]
     if not judged:
         return _lost(gate, margin, "no slice has evaluate.min_rows rows (not wanted: compare.slice_margin: null)")
-    lost = [_name(entry) for entry in judged if not _usable(entry["worse"])]
-    known = [entry for entry in judged if _usable(entry["worse"])]
+    lost = [_name(entry) for entry in judged if not usable(entry["worse"])]
+    known = [entry for entry in judged if usable(entry["worse"])]
     beyond = [entry for entry in known if entry["worse"]["low"] > margin]
     if beyond or not lost:
         worst = max(beyond or known, key=lambda entry: float(entry["worse"]["low"]))
@@ -144,7 +127,9 @@ def fairness_gate(found: Mapping[str, Any], margin: float | None) -> Bound:
     if margin is None:
         return _off(gate)
     columns = found.get("columns") or []
-    lost = [entry["column"] for entry in columns if not (_is(entry["champion"]) and _is(entry["challenger"]))]
+    lost = [
+        entry["column"] for entry in columns if not (is_number(entry["champion"]) and is_number(entry["challenger"]))
+    ]
     if not columns or lost:
         why = f"no gap of both models for {_some(lost)}" if lost else "no group is declared"
         return _lost(gate, margin, f"{why} (not wanted: compare.fairness_margin: null)")
@@ -159,7 +144,7 @@ def value_gate(found: Mapping[str, Any], margin: float | None) -> Bound:
     if margin is None:
         return _off(gate)
     span = found.get("difference")
-    if not _usable(span):
+    if not usable(span):
         return _lost(gate, margin, "no value of both models (none is declared: compare.value_margin: null)")
     assert span is not None
     least = -span["high"]
@@ -172,7 +157,7 @@ def ratio_gate(gate: str, before: float | None, after: float | None, bound: floa
     """Return the gate on ``after / before``."""
     if bound is None:
         return _off(gate)
-    if not (_is(before) and _is(after)) or not before or before < 0:
+    if not (is_number(before) and is_number(after)) or not before or before < 0:
         return _lost(gate, bound, "not measured for both models")
     assert after is not None
     ratio = after / before
@@ -238,7 +223,7 @@ def held_scores(here: Any, served: Any, trouble: str) -> Bound:
 def _grown(gate: str, before: Any, after: Any, margin: float | None, why: str) -> Bound:
     if margin is None:
         return _off(gate)
-    if not (_is(before) and _is(after)):
+    if not (is_number(before) and is_number(after)):
         return _lost(gate, margin, why)
     grown = rounded(after - before)
     assert grown is not None
@@ -253,14 +238,6 @@ def _lost(gate: str, bound: float, why: str) -> Bound:
 
 def _off(gate: str) -> Bound:
     return Bound(gate, None, None, "<=", True, OFF, None)
-
-
-def _is(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
-
-
-def _usable(span: Mapping[str, Any] | None) -> bool:
-    return span is not None and all(_is(span.get(key)) for key in ("value", "low", "high"))
 
 
 def _name(entry: Mapping[str, Any]) -> str:

@@ -54,7 +54,10 @@ def champion_evaluation(numbers: Mapping[str, Any], task: str) -> dict[str, Any]
     return {
         "task": task,
         "metrics": {entry["metric"]: {"value": entry["champion"]} for entry in numbers["metrics"]},
-        "slices": [{**entry, "metrics": entry["champion"]} for entry in numbers["slices"]],
+        "slices": [
+            {**entry, "metrics": entry["champion"], "intervals": {i["metric"]: i["champion"] for i in entry["floors"]}}
+            for entry in numbers["slices"]
+        ],
         "calibration": numbers["calibration"]["champion"],
         "fairness": [{"column": item["column"], "gap": item["champion"]} for item in numbers["fairness"]["columns"]],
         "behaviours": [],

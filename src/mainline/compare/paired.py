@@ -14,7 +14,7 @@ from mainline.evaluate.bootstrap import draws, interval
 from mainline.evaluate.calibration import calibration
 from mainline.evaluate.fairness import fairness
 from mainline.evaluate.metrics import Floats, Metric, metrics_for, rounded
-from mainline.evaluate.slices import by_month, by_slice, groups, labels
+from mainline.evaluate.slices import Floors, by_month, by_slice, groups, labels
 from mainline.evaluate.threshold import value_report, value_threshold
 from mainline.project import Project, Value
 
@@ -112,15 +112,48 @@ def _slices(
     project: Project,
     settings: Settings,
 ) -> list[dict[str, Any]]:
-    both = [by_slice(frame, y, score, metrics, project.slices, settings.evaluate.min_rows) for score in scores]
+    rules, floors = settings.evaluate, Floors.of(settings)
+    both = [by_slice(frame, y, score, metrics, project.slices, rules.min_rows, floors) for score in scores]
     masks = [
         mask
         for name, grouping in project.slices.items()
         for _, mask in groups(labels(frame, grouping, f"expectations.py, SLICES[{name!r}]"))
     ]
     return [
-        {"slice": before["slice"], "group": before["group"], **_part(before, after, mask, y, scores, primary, settings)}
+        {
+            "slice": before["slice"],
+            "group": before["group"],
+            **_part(before, after, mask, y, scores, primary, settings),
+            "floors": _floors(before, after, mask, y, scores, metrics, settings),
+        }
         for before, after, mask in zip(*both, masks, strict=True)
+    ]
+
+
+def _floors(
+    before: dict[str, Any],
+    after: dict[str, Any],
+    mask: NDArray[np.bool_],
+    y: NDArray[Any],
+    scores: tuple[Floats, Floats],
+    metrics: Mapping[str, Metric],
+    settings: Settings,
+) -> list[dict[str, Any]]:
+    """Return both intervals of each metric whose floor either model misses in this slice, and the paired difference.
+
+    A model that keeps the floor has no interval (None).
+    """
+    chosen = {name: metric for name, metric in metrics.items() if name in before["intervals"] | after["intervals"]}
+    if not chosen:
+        return []
+    found = differences(y[mask], (scores[0][mask], scores[1][mask]), chosen, settings)
+    return [
+        {
+            "metric": name,
+            **{side: entry["intervals"].get(name) for side, entry in zip(SIDES, (before, after), strict=True)},
+            "worse": found[name]["worse"],
+        }
+        for name in chosen
     ]
 
 

@@ -106,7 +106,13 @@ def _banner(view: View) -> Banner:
 
 def _reasons(view: View) -> list[Section]:
     order = ("reject", "hold", "note")
-    found = [item for item in parts(view.verdict, "reasons") if item.get("text") or item.get("gate")]
+    above = {str(item.get("gate")) for item in view.passed_over}  # at the top already, with their numbers
+    found = [
+        item
+        for item in parts(view.verdict, "reasons")
+        if (item.get("text") or item.get("gate"))
+        and not (item.get("level") == "note" and str(item.get("gate")) in above)
+    ]
     found.sort(key=lambda item: order.index(item["level"]) if item.get("level") in order else -1)
     if not found:
         return []
@@ -187,8 +193,11 @@ def _tiles(view: View) -> tuple[Tile, ...]:
     gates = parts(view.verdict, "gates")
     if gates:
         passed = sum(item.get("passed") is True for item in gates)
-        note = "all hold" if passed == len(gates) else f"{len(gates) - passed} failed"
-        tiles.append(Tile("gates", f"{passed} of {len(gates)}", note, passed == len(gates)))
+        over = len(view.passed_over)
+        failed = len(gates) - passed - over
+        parted = ((failed, "failed"), (over, "missed, as by the champion"))
+        note = ", ".join(f"{count} {word}" for count, word in parted if count) or "all hold"
+        tiles.append(Tile("gates", f"{passed} of {len(gates)}", note, None if over and not failed else not failed))
     return tuple(tiles)
 
 

@@ -6,14 +6,42 @@ from collections.abc import Mapping
 from typing import Any
 
 from mainline.compare.report_words import Section, View, finite, part, parts, setting, signed, text, things
-from mainline.evaluate.blocks import Badge, Block, Bullets, Code, Fold, Heading, Inline, Paragraph, Piece, Warn
+from mainline.evaluate.blocks import Badge, Block, Bullets, Code, Fold, Heading, Inline, Paragraph, Piece, Strong, Warn
 from mainline.evaluate.card_words import NONE, coded, number, plural
 
 Rows = list[tuple[Inline, ...]]
 
 
 def loud(view: View) -> list[Block]:
-    """Return the warning that a gate was made looser; it stands at the top of the report."""
+    """Return the warnings of bounds that are missed and of gates made looser; they stand at the top of the report."""
+    return [*_passed_over(view), *_looser(view)]
+
+
+def _passed_over(view: View) -> list[Block]:
+    found = view.passed_over
+    if not found:
+        return []
+    lines: list[Inline] = [
+        (
+            Strong(f"The model is below {plural(len(found), 'bound')} of params.yaml, and so is the champion."),
+            " So that is no ground to keep the champion; but better than a bad model is not yet good. ",
+            "A person has to look: mend the model, or move the bound in a pull request of its own.",
+        )
+    ]
+    lines += [(Code(text(item.get("gate"), 120)), ": ", *_missed(item)) for item in found[:10]]
+    if len(found) > 10:
+        lines.append(f"and {len(found) - 10} more, under Gates")
+    return [Warn(tuple(lines))]
+
+
+def _missed(item: Mapping[str, Any]) -> tuple[str, str]:
+    sign = {"<=": "≤ ", ">=": "≥ "}.get(str(item.get("direction")), "")
+    held = f"{number(finite(item.get('value')))}, must be {sign}{number(finite(item.get('bound')))}"
+    note = text(item.get("note") or "")
+    return held, f" ({note})" if note else ""
+
+
+def _looser(view: View) -> list[Block]:
     found = view.looser
     if not found:
         return []

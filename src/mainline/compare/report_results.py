@@ -81,8 +81,8 @@ def _no_interval(view: View) -> Rows:
 
 
 def gates(view: View) -> list[Section]:
-    """Return the gates that fail, then the others folded."""
-    found = parts(view.verdict, "gates")
+    """Return the gates that fail or are passed over, then the others folded."""
+    found, over = parts(view.verdict, "gates"), len(view.passed_over)
     failed = [item for item in found if item.get("passed") is not True]
     passed = [item for item in found if item.get("passed") is True]
     if not found:
@@ -90,8 +90,13 @@ def gates(view: View) -> list[Section]:
     head = ("gate", "number", "bound", "verdict", "note")
     body: list[Block] = [Paragraph(f"All {plural(len(found), 'gate')} hold.")]
     if failed:
+        fail, missed = len(failed) - over, "is missed" if over == 1 else "are missed"
+        said = [f"{fail} of {plural(len(found), 'gate')} {'fails' if fail == 1 else 'fail'}."] if fail else []
+        said += [f"{over} of {plural(len(found), 'gate')} {missed} by the champion as well, and passed over."] * bool(
+            over
+        )
         body = [
-            Paragraph(f"{len(failed)} of {plural(len(found), 'gate')} {'fails' if len(failed) == 1 else 'fail'}."),
+            Paragraph(" ".join(said)),
             view.table(head, [_gate(item) for item in failed], (1, 2)),
         ]
     sections = [Section("Gates", 3, (Heading("Gates"), *body))]
@@ -106,7 +111,9 @@ def _gate(item: Part) -> tuple[Inline, ...]:
     bound, passed = finite(item.get("bound")), item.get("passed") is True
     sign = {"<=": "≤ ", ">=": "≥ "}.get(str(item.get("direction")), "")
     badge = Badge("off", None) if passed and bound is None else Badge("pass", True)
-    if not passed:
+    if not passed and item.get("level") == "note":
+        badge = Badge("passed over", None)
+    elif not passed:
         badge = Badge(text(item.get("level") or "fail", 20), False)
     shown = NONE if bound is None else f"{sign}{number(bound)}"
     value = finite(item.get("value"))

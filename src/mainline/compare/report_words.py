@@ -65,6 +65,12 @@ class View:
         """Changed gates that are looser, or of which nobody can tell."""
         return [item for item in parts(part(self.verdict, "changes"), "gates") if item.get("looser") is not False]
 
+    @property
+    def passed_over(self) -> list[Part]:
+        """Gates that are missed, and do not count because the champion misses them too."""
+        found = parts(self.verdict, "gates")
+        return [item for item in found if item.get("passed") is not True and item.get("level") == "note"]
+
     def change(self, name: str, item: Part, champion: Any, challenger: Any) -> str:
         """Return "better", "worse", "same" (the interval is 0) or "unclear" (it holds 0); "" without an interval.
 

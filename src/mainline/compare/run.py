@@ -15,8 +15,8 @@ from mainline.paths import EVALUATION, MODEL, REPORT, REPORT_PAGE, VERDICT, read
 
 if TYPE_CHECKING:
     from mainline.compare.against import Found
+    from mainline.compare.bound import Bound
     from mainline.compare.challenger import Challenger
-    from mainline.compare.gates import Bound
     from mainline.compare.verdict import Verdict
 
 
@@ -41,7 +41,7 @@ def run_compare(against: str = "") -> int:
         challenger = measure(settings)
     with console.working(f"holding it against {ref} ({commit[:12]})"):
         found = hold_against(challenger, want)
-        gates = own_gates(challenger, found.numbers)
+        gates = own_gates(challenger, found.numbers, found.same)
     changes = _changes(challenger, commit, found)
     verdict = decide(found.case, found.said, [*found.gates, *gates], notes(changes))
     document = _document(verdict, found, challenger, (ref, commit), [*found.gates, *gates], changes)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from mainline.compare.gates import Bound
+from mainline.compare.bound import Bound, Level
 
 Outcome = Literal["promote", "hold", "reject"]
 Case = Literal[
@@ -37,7 +37,7 @@ COMPARED = ("primary", "slices", "calibration error", "fairness gap", "business 
 class Reason:
     """Why the verdict is what it is; a note changes nothing, but a reviewer must see it."""
 
-    level: Literal["reject", "hold", "note"]
+    level: Level
     gate: str
     text: str
 
@@ -78,6 +78,15 @@ def decide(case: Case, said: str, gates: Sequence[Bound], notes: Sequence[Reason
         found.insert(0, Reason(own, case, f"{case}: {said}"))
     levels = [item.level for item in found]
     outcome: Outcome = "reject" if "reject" in levels else "hold" if "hold" in levels else "promote"
-    ordered = sorted(found, key=lambda item: item.level != "reject")
-    reason = said if outcome == "promote" else ordered[0].text
+    ordered = sorted(found, key=lambda item: ("reject", "hold", "note").index(item.level))
+    reason = _loudly(said, gates) if outcome == "promote" else ordered[0].text
     return Verdict(outcome, reason, (*ordered, *notes))
+
+
+def _loudly(said: str, gates: Sequence[Bound]) -> str:
+    """Return the reason of a promotion; bounds that were passed over are named in the same breath."""
+    over = [gate.gate for gate in gates if gate.level == "note"]
+    if not over:
+        return said
+    bounds = "a bound" if len(over) == 1 else f"{len(over)} bounds"
+    return f"{said}; below {bounds} as the champion is: {', '.join(over)}"

@@ -36,7 +36,12 @@ def held(gate: str, value: float | None, bound: float | None, direction: Literal
         return Gate(gate, value, None, direction, True, OFF)
     if value is None:
         return Gate(gate, None, bound, direction, False, note or "could not be computed")
-    return Gate(gate, value, bound, direction, value <= bound if direction == "<=" else value >= bound, note)
+    return Gate(gate, value, bound, direction, kept(value, bound, direction), note)
+
+
+def kept(value: float, bound: float, direction: Literal["<=", ">="]) -> bool:
+    """Return whether ``value`` keeps ``bound``; the bound itself does, NaN never."""
+    return value <= bound if direction == "<=" else value >= bound
 
 
 def absolute_gates(evaluation: Mapping[str, Any], gates: Gates, latency_ms: float | None) -> list[Gate]:
@@ -89,24 +94,53 @@ def _floors(evaluation: Mapping[str, Any], gates: Gates) -> Iterator[Gate]:
 
 
 def _slice_floors(evaluation: Mapping[str, Any], gates: Gates) -> Iterator[Gate]:
+    """Yield the gate of each floor, held against the worst slice.
+
+    A slice is small, so its noise is large: it misses only if its whole interval does, and what is held against the
+    bound is then the better end of it.
+    """
     judged = [entry for entry in evaluation.get("slices", []) if entry["judged"]]
     for name, bound in gates.slice_floors.items():
         metric = metric_named(evaluation["task"], name, "gates.slice_floors")
         gate, way = f"slice floor: {name}", _way(metric)
-        values = [(_number(entry["metrics"].get(name)), f"{entry['slice']} = {entry['group']}") for entry in judged]
-        undefined = [where for value, where in values if value is None]
-        known = [(metric.judged(value), where) for value, where in values if value is not None]
-        if not values:
+        found = [_slice(entry, name, metric, bound) for entry in judged]
+        undefined = [item.where for item in found if item.held is None]
+        if not found:
             note = "could not be computed: no slice has evaluate.min_rows rows (not wanted: gates.slice_floors: {})"
             yield held(gate, None, bound, way, note)
         elif undefined:
             note = f"could not be computed for {', '.join(undefined)}: one class only or no finite prediction"
             yield held(gate, None, bound, way, f"{note} (too small a slice: raise evaluate.min_rows)")
         else:
-            worst, where = (min if way == ">=" else max)(known, key=lambda pair: pair[0])
-            yield held(gate, worst, bound, way, f"worst of {len(known)}: {where}")
+            beyond = [item for item in found if not kept(item.held or 0.0, bound, way)]
+            pick = min if way == ">=" else max
+            worst = pick(beyond, key=lambda item: item.held) if beyond else pick(found, key=lambda item: item.value)
+            yield held(gate, worst.held, bound, way, f"worst of {len(found)}: {worst.where}{worst.note}")
     if not gates.slice_floors:
         yield held("slice floors", None, None, ">=")
+
+
+@dataclass(frozen=True)
+class _Slice:
+    """Where, the metric itself (its size if signed), and the number that is held against the floor."""
+
+    where: str
+    value: Any
+    held: Any
+    note: str = ""
+
+
+def _slice(entry: Mapping[str, Any], name: str, metric: Metric, bound: float) -> _Slice:
+    where, value = f"{entry['slice']} = {entry['group']}", _number(entry["metrics"].get(name))
+    judged = None if value is None else metric.judged(value)
+    if value is None or judged is None or kept(judged, bound, _way(metric)):
+        return _Slice(where, judged, judged)
+    ends = entry.get("intervals", {}).get(name) or {}
+    low, high, better = (_number(ends.get(key)) for key in ("low", "high", "held"))
+    if low is None or high is None or better is None:
+        return _Slice(f"the interval of {where}", judged, None)
+    note = f", {value:.4g}, interval {low:.4g} to {high:.4g}; held: its better end"
+    return _Slice(where, judged, better, note)
 
 
 def _calibration(evaluation: Mapping[str, Any], gates: Gates) -> Gate:

@@ -18,7 +18,7 @@ from mainline.evaluate.calibration import calibration
 from mainline.evaluate.fairness import fairness
 from mainline.evaluate.gates import model_gates
 from mainline.evaluate.metrics import Floats, Metric, metric_named, metrics_for, rounded
-from mainline.evaluate.slices import by_month, by_slice
+from mainline.evaluate.slices import Floors, by_month, by_slice
 from mainline.evaluate.threshold import value_report, value_threshold
 from mainline.project import Project, scores
 
@@ -75,11 +75,13 @@ def evaluate(
     settings: Settings,
     training: Mapping[str, Any],
     model_bytes: int,
+    resamples: int | None = None,
 ) -> dict[str, Any]:
     """Return the content of evaluation.json for the labelled test rows ``frame``.
 
     The same rows, model, settings and ``training`` (training.json) give the same content on every run. ``model_bytes``
-    is the size of the model file. The latency gate is not in it: see ``mainline.evaluate.gates.absolute_gates``.
+    is the size of the model file; ``resamples``, if given, are those behind the intervals of the metrics, which no gate
+    asks for. The latency gate is not in it: see ``mainline.evaluate.gates.absolute_gates``.
 
     Raises:
         UserError: an unknown metric in params.yaml, no rows, or a slice or group function that fails.
@@ -90,18 +92,18 @@ def evaluate(
     scored = score_rows(frame, model, settings, training)
     y, score = scored.y, scored.score
     lost: list[str] = []
-    ranges = intervals(y, score, metrics, rules.resamples, rules.level, seed)
+    ranges = intervals(y, score, metrics, resamples or rules.resamples, rules.level, seed)
     threshold = _threshold(scored, project, task, lost)
     raw = frame[[name for name in frame.columns if name not in ("_batch", "_line", settings.data.label)]]
     result: dict[str, Any] = {
         "task": task,
         "primary": primary.name,
         "level": rules.level,
-        "resamples": rules.resamples,
+        "resamples": resamples or rules.resamples,
         "rows": len(frame),
         "metrics": {name: _metric(metric, y, score, ranges[name]) for name, metric in metrics.items()},
         "baseline": _baseline(y, score, metrics, training.get("prior"), lost),
-        "slices": by_slice(frame, y, score, metrics, project.slices, rules.min_rows),
+        "slices": by_slice(frame, y, score, metrics, project.slices, rules.min_rows, Floors.of(settings)),
         "months": _months(frame, scored, settings, metrics, lost),
         "calibration": calibration(y, score, task),
         "threshold": threshold,
