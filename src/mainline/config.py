@@ -127,6 +127,28 @@ class Compare(Room):
     size_ratio: float | None = Field(default=3.0, gt=0)
 
 
+class Kubernetes(Room):
+    """The cluster that ``mainline kubernetes render`` writes for; nothing else reads this room."""
+
+    gateway: str = "gateway"
+    gateway_namespace: str = "gateway-system"
+    hostname: str | None = None
+    prometheus: str = Field(default="http://prometheus.monitoring.svc:9090", pattern=r"^https?://[^\s]+$")
+    prometheus_namespace: str = "monitoring"
+    min_replicas: int = Field(default=2, ge=1)
+    max_replicas: int = Field(default=6, ge=1)
+    cpu: str = Field(default="500m", pattern=r"^\d+m?$")
+    memory: str = Field(default="1Gi", pattern=r"^\d+[MG]i$")
+    log: str | None = None
+    storage_cidrs: list[str] = []
+
+    @model_validator(mode="after")
+    def _replicas_are_a_range(self) -> Kubernetes:
+        if self.min_replicas > self.max_replicas:
+            raise ValueError("min_replicas is above max_replicas")
+        return self
+
+
 class Settings(Room):
     """The whole of params.yaml."""
 
@@ -137,6 +159,7 @@ class Settings(Room):
     evaluate: Evaluate
     gates: Gates
     compare: Compare = Compare()
+    kubernetes: Kubernetes = Kubernetes()
 
     @model_validator(mode="after")
     def _positive_fits_task(self) -> Settings:
