@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import ipaddress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from mainline.errors import UserError
 
@@ -25,6 +26,12 @@ def _date(value: object) -> object:
         return dt.date.fromisoformat(value)
     except ValueError as error:
         raise ValueError(f"{value!r} is not a date like 2009-05-31") from error
+
+
+def _network(value: str) -> str:
+    """Return the network as it is, or say why it is none."""
+    ipaddress.ip_network(value)
+    return value
 
 
 Date = Annotated[dt.date, BeforeValidator(_date)]
@@ -139,13 +146,16 @@ class Kubernetes(Room):
     max_replicas: int = Field(default=6, ge=1)
     cpu: str = Field(default="500m", pattern=r"^\d+m?$")
     memory: str = Field(default="1Gi", pattern=r"^\d+[MG]i$")
-    log: str | None = None
-    storage_cidrs: list[str] = []
+    score_distance: float = Field(default=0.2, gt=0, lt=0.75)
+    log: str | None = Field(default=None, pattern=r"^\w+://\S+$")
+    storage_cidrs: list[Annotated[str, AfterValidator(_network)]] = []
 
     @model_validator(mode="after")
-    def _replicas_are_a_range(self) -> Kubernetes:
+    def _fits_together(self) -> Kubernetes:
         if self.min_replicas > self.max_replicas:
             raise ValueError("min_replicas is above max_replicas")
+        if self.log and not self.storage_cidrs:
+            raise ValueError("log is in an object store, but storage_cidrs lets the pods reach none")
         return self
 
 

@@ -1,1 +1,1 @@
-"""Kubernetes: the plan of params.yaml as kustomize files for Argo Rollouts and Gateway API, and what holds them right."""
+"""Kubernetes: the plan of params.yaml as files for Argo Rollouts and Gateway API, and checks of them."""

@@ -15,8 +15,10 @@ from mainline.rollout.kubernetes.workload import VERSION, Manifest, deployment, 
 
 API = "argoproj.io/v1alpha1"
 STANDARD_ERRORS = 3
-LATENCY_RATIO = (1.5, 2.0)
-SCORE_DISTANCE = (0.1, 0.3)
+# Beyond its bound a ratio holds; beyond this multiple of it, it aborts.
+TOO_SLOW = 4 / 3
+# A distribution that moved may be the very reason for the new model, so a person looks; this far off, nobody has to.
+OTHER_SCORES = 0.75
 
 
 def metric(target: Target, name: str, query: str, good: str, bad: str, **more: Any) -> Manifest:
@@ -47,24 +49,26 @@ def verdict(target: Target, arm: Arm) -> list[Manifest]:
         metric(target, "errors", queries.more_often("5..", arm), more[1], more[0]),
         metric(target, "refusals", queries.more_often("4..", arm), more[1], more[0]),
     ]
-    if target.plan.score:
-        low, high = SCORE_DISTANCE
-        measured.append(metric(target, "scores", queries.score_distance(arm), f"<= {low}", f"> {high}"))
+    if target.scores:
+        near = f"<= {target.cluster.score_distance}"
+        measured.append(metric(target, "scores", queries.score_distance(arm), near, f"> {OTHER_SCORES}"))
     return measured
 
 
-def latency(target: Target, arm: Arm) -> Manifest:
-    """Return the measurement of the 99th percentile against the stable's."""
-    low, high = LATENCY_RATIO
+def latency(target: Target, arm: Arm) -> list[Manifest]:
+    """Return the measurement of the 99th percentile against the stable's; none when params.yaml switches it off."""
+    ratio = target.plan.latency_ratio
+    if ratio is None:
+        return []
     query = queries.latency_ratio(arm, target.plan.latency_requests)
-    return metric(target, "latency", query, f"<= {low}", f"> {high}")
+    return [metric(target, "latency", query, f"<= {ratio:g}", f"> {ratio * TOO_SLOW:g}")]
 
 
 def limits(target: Target) -> Manifest:
     """Return the hard limit, watched all the way; the verdict is the steps', so a quiet look here decides nothing."""
     plan = target.plan
-    query = queries.breach(CANARY, plan.error_count)
-    share = f"< {plan.error_share}", f">= {plan.error_share}"
+    query = queries.breach(CANARY, plan.hard_errors)
+    share = f"< {plan.hard_error_rate}", f">= {plan.hard_error_rate}"
     # Without a count it runs until the rollout ends. Ten looks without a series: the metrics are gone, which holds.
     return metric(target, "breach", query, *share, interval="30s", initialDelay="60s", failureLimit=0,
                   inconclusiveLimit=10)  # fmt: skip
@@ -72,11 +76,9 @@ def limits(target: Target) -> Manifest:
 
 def templates(target: Target) -> list[Manifest]:
     """Return the AnalysisTemplates of the canary."""
-    return [
-        template(target, "step", verdict(target, CANARY)),
-        template(target, "latency", [latency(target, CANARY)]),
-        template(target, "limits", [limits(target)]),
-    ]
+    found = [template(target, "step", verdict(target, CANARY)), template(target, "limits", [limits(target)])]
+    slow = latency(target, CANARY)
+    return [*found, template(target, "latency", slow)] if slow else found
 
 
 def arguments(**values: str) -> list[Manifest]:
@@ -92,9 +94,10 @@ def steps(name: str, plan: Plan) -> list[Manifest]:
     stable pods are still there to go back to.
     """
     shown: list[Manifest] = []
-    compared = [weight for weight in plan.steps if weight < 100]
+    compared = [weight for weight in plan.weights if weight < 100]
     for weight in compared:
-        whole = plan.requests >= plan.latency_requests or weight == compared[-1]
+        enough = plan.requests >= plan.latency_requests or weight == compared[-1]
+        whole = enough and plan.latency_ratio is not None
         requests = max(plan.requests, plan.latency_requests) if whole else plan.requests
         asked = [f"{name}-step", *([f"{name}-latency"] if whole else [])]
         shown += [
@@ -156,7 +159,7 @@ def canary(target: Target) -> dict[str, list[Manifest]]:
 def shadow(target: Target) -> dict[str, list[Manifest]]:
     """Return the files of the component ``shadow``: pods of its own, so that nothing of theirs counts as an answer."""
     name = f"{target.name}-shadow"
-    judged = [*verdict(target, SHADOW), latency(target, SHADOW)]
+    judged = [*verdict(target, SHADOW), *latency(target, SHADOW)]
     return {
         "deployment.yaml": [deployment(target, name, "shadow", "shadow", replicas=1)],
         "service.yaml": [service(target, name, "shadow")],

@@ -28,10 +28,8 @@ METRICS: Mapping[str, frozenset[str]] = {
 }
 # What Prometheus adds to a series of a pod.
 SCRAPED = frozenset({"namespace", "pod", "container", "job", "instance"})
-WORDS = frozenset(
-    "sum max min count avg abs sqrt vector scalar rate increase histogram_quantile by on and or unless "
-    "group_left ignoring clamp_min clamp_max".split()
-)
+# The functions and operators that the queries may use; any other word has to be a metric.
+WORDS = frozenset({"sum", "max", "abs", "sqrt", "vector", "scalar", "increase", "histogram_quantile", "and", "or"})
 ARGUMENT = re.compile(r"\{\{\s*args\.([\w-]+)\s*\}\}")
 
 
@@ -126,9 +124,7 @@ def faults(query: str) -> list[str]:
         if name not in METRICS:
             found.append(f"metric {name} is none of the service's")
             continue
-        found += [
-            f"label {label} is none of {name}'s" for label in sorted(labels - OWN - SCRAPED - set(METRICS[name]))
-        ]
+        found += [f"label {label} is none of {name}'s" for label in sorted(labels - OWN - SCRAPED - set(METRICS[name]))]
         if "namespace" not in labels:
             found.append(f"{name} is not held to one namespace")
     rest = re.sub(r"\{[^}]*\}|\[[^\]]*\]", "", bare)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from mainline.rollout.kubernetes.plan import PORT, Target, placeholder
+from mainline.rollout.kubernetes.plan import LOG, PORT, Target, placeholder
 
 Manifest = dict[str, Any]
 # BentoML's containers run as this user (bentoml._internal.container.generate.BENTO_UID_GID).
 USER = 1034
-# A pod that is going away stays until the gateway has heard of it, then answers what it has accepted.
-DRAIN_SECONDS = 10
-TIMEOUT_SECONDS = 10
-GRACE_SECONDS = 60
+# A pod that is going away goes on answering until the gateway has heard of it.
+LEAVE_SECONDS = 10
 VERSION = "app.kubernetes.io/version"
 UNRELEASED = "unreleased"
 PATHS = ("/predict", "/feedback")
@@ -44,6 +42,10 @@ def pod(target: Target, track: str, component: str) -> Manifest:
             "failureThreshold": failures,
         }
 
+    key = []
+    if target.service.key:
+        secret = {"name": f"{target.name}-api-key", "key": "key"}
+        key.append({"name": target.service.key, "valueFrom": {"secretKeyRef": secret}})
     container = {
         "name": "service",
         "image": placeholder(target.name).reference,
@@ -54,11 +56,12 @@ def pod(target: Target, track: str, component: str) -> Manifest:
                 "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": f"metadata.labels['{VERSION}']"}},
             },
             env("MAINLINE_TRACK", track),
-            env("MAINLINE_LOG", cluster.log or "/var/log/mainline"),
+            env("MAINLINE_LOG", cluster.log or LOG),
             # Whatever a library wants to write goes to the one place where it may.
             env("BENTOML_HOME", "/tmp/bentoml"),
             env("HOME", "/tmp"),
             env("BENTOML_DO_NOT_TRACK", "True"),
+            *key,
         ],
         "resources": {
             "requests": {"cpu": cluster.cpu, "memory": cluster.memory},
@@ -67,13 +70,13 @@ def pod(target: Target, track: str, component: str) -> Manifest:
         "startupProbe": probe("/livez", 2, 60),
         "livenessProbe": probe("/livez", 10, 3),
         "readinessProbe": probe("/readyz", 5, 2),
-        "lifecycle": {"preStop": {"sleep": {"seconds": DRAIN_SECONDS}}},
+        "lifecycle": {"preStop": {"sleep": {"seconds": LEAVE_SECONDS}}},
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         },
-        "volumeMounts": [{"name": "log", "mountPath": "/var/log/mainline"}, {"name": "tmp", "mountPath": "/tmp"}],
+        "volumeMounts": [{"name": "log", "mountPath": LOG}, {"name": "tmp", "mountPath": "/tmp"}],
     }
     own = labels(target.name, component)
     return {
@@ -82,7 +85,7 @@ def pod(target: Target, track: str, component: str) -> Manifest:
             "serviceAccountName": target.name,
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
-            "terminationGracePeriodSeconds": GRACE_SECONDS,
+            "terminationGracePeriodSeconds": LEAVE_SECONDS + target.service.drain + target.service.timeout + 10,
             "securityContext": {
                 "runAsNonRoot": True,
                 "runAsUser": USER,
@@ -128,7 +131,10 @@ def service(target: Target, name: str, component: str = "service") -> Manifest:
 
 
 def route(target: Target) -> Manifest:
-    """Return the route: only what clients may call, and no client can pass a request off as shadow traffic."""
+    """Return the route: only what clients may call, and no client can pass a request off as shadow traffic.
+
+    The gateway waits a second longer than the service, so that clients get the service's own 504.
+    """
     cluster = target.cluster
     stable = {"name": f"{target.name}-stable", "port": 80, "weight": 100}
     strip = {"type": "RequestHeaderModifier", "requestHeaderModifier": {"remove": ["x-shadow"]}}
@@ -137,7 +143,7 @@ def route(target: Target) -> Manifest:
             "matches": [{"path": {"type": "Exact", "value": path}, "method": "POST"}],
             "filters": [strip],
             "backendRefs": [stable],
-            "timeouts": {"request": f"{TIMEOUT_SECONDS}s"},
+            "timeouts": {"request": f"{target.service.timeout + 1}s"},
         }
         for path in PATHS
     ]
