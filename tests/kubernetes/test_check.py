@@ -10,6 +10,7 @@ import yaml
 
 from mainline.errors import UserError
 from mainline.rollout.kubernetes.check import check, faults, schema_faults, sense_faults
+from mainline.rollout.kubernetes.flatten import flatten
 from mainline.rollout.kubernetes.render import write
 from mainline.rollout.kubernetes.run import run_check
 
@@ -115,6 +116,7 @@ VERSION = "app~kubernetes~io/version"
         ("Rollout", "spec.strategy.canary.steps.3.setWeight", 60, "do not rise"),
         ("Rollout", "spec.strategy.canary.steps.12", DELETE, "do not rise from at least 1 to 100"),
         ("Rollout", "spec.strategy.canary.steps.11.analysis.templates.1", DELETE, "leaves out latency"),
+        ("AnalysisTemplate bank-step", "spec.metrics.1.successCondition", "result[0] <= 3", "errors: condition"),
     ],
 )  # fmt: skip
 def test_a_planted_fault_is_found(kind: str, path: str, value, words: str, production, find) -> None:
@@ -129,6 +131,17 @@ def test_a_planted_fault_is_found(kind: str, path: str, value, words: str, produ
 )
 def test_what_is_left_out_is_missed(kind: str, production) -> None:
     assert f"there is no {kind}" in sense_faults([item for item in production if item["kind"] != kind])
+
+
+def test_replicas_that_fight_the_autoscaler(files) -> None:
+    staging = flatten(files, "overlays/staging")
+    change(next(item for item in staging if item["kind"] == "Deployment"), "spec.replicas", 2)
+    (fault,) = sense_faults(staging)
+    assert "sets replicas, which belong to the autoscaler" in fault
+
+
+def test_without_pods_there_is_nothing_to_serve(production) -> None:
+    assert "there is no Deployment" in sense_faults([item for item in production if item["kind"] != "Deployment"])
 
 
 def test_two_of_one_name(production) -> None:
@@ -177,7 +190,8 @@ def test_form_comes_before_sense_and_both_stop(production, find) -> None:
     assert [fault.split(":")[0] for fault in faults(production)] == ["Rollout bank"]
 
 
-def test_the_command_names_every_fault_and_the_folder(files, tmp_path: Path) -> None:
+def test_the_command_names_every_fault_and_the_folder(files, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("mainline.rollout.kubernetes.check.schema_faults", lambda _: [])
     path = "components/canary/rollout.yaml"
     text = files[path].replace("setWeight: 50", "setWeight: 20").replace("bank-canary", "bank-c")
     write({**files, path: text}, tmp_path)

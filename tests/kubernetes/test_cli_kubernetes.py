@@ -20,6 +20,12 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the schemas out, which other tests hold the same files against."""
+    monkeypatch.setattr("mainline.rollout.kubernetes.check.schema_faults", lambda _: [])
+
+
 def run(*arguments: str):
     return CliRunner().invoke(app, ["kubernetes", *arguments])
 
@@ -32,7 +38,7 @@ def test_a_release_is_rendered_and_right(place: Path) -> None:
     assert run("check", "k").exit_code == 0
 
 
-def test_the_placeholder_is_accepted_only_when_asked() -> None:
+def test_the_placeholder_is_accepted_only_when_asked(quick: None) -> None:
     assert run("render").exit_code == 0
     refused = run("check")
     assert refused.exit_code == 1 and "the placeholder; render with --image" in refused.output
@@ -57,7 +63,9 @@ def test_a_mistake_writes_nothing(arguments: list[str], words: str, place: Path)
     assert [path.name for path in place.iterdir()] == ["params.yaml"]
 
 
-def test_a_render_that_fails_its_own_check_writes_nothing(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_render_that_fails_its_own_check_writes_nothing(
+    place: Path, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("mainline.rollout.kubernetes.workload.USER", 0)
     done = run("render")
     assert done.exit_code == 1 and "runs as root" in done.output
