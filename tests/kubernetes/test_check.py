@@ -45,6 +45,8 @@ VERSION = "app~kubernetes~io/version"
         # pods
         ("Deployment", ONE + "image", "shop.example/bank:1", "not by digest"),
         ("Deployment", ONE + "image", f"bank@sha256:{'0' * 64}", "the placeholder"),
+        ("Deployment", ONE + "args", ["python"], "does not serve on port 3000"),
+        ("Deployment", ONE + "ports.0.containerPort", 80, "does not serve on port 3000"),
         ("Deployment", ONE + "livenessProbe", DELETE, "livenessProbe does not ask /livez"),
         ("Deployment", ONE + "readinessProbe.httpGet.path", "/livez", "readinessProbe does not ask /readyz"),
         ("Deployment", ONE + "startupProbe.httpGet.port", "web", "startupProbe does not ask /livez on a port"),

@@ -117,7 +117,7 @@ def test_what_flattening_does_not_know_is_refused(change, words: str, files) -> 
         flatten(files, "overlays/staging")
 
 
-def test_the_user_of_the_pods_is_the_one_of_the_image() -> None:
-    from bentoml._internal.container.generate import BENTO_UID_GID
+def test_user_and_folder_are_those_of_the_image() -> None:
+    from bentoml._internal.container.generate import BENTO_PATH, BENTO_UID_GID
 
-    assert workload.USER == BENTO_UID_GID
+    assert (workload.USER, workload.BENTO) == (BENTO_UID_GID, BENTO_PATH)

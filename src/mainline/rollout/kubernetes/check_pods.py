@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from mainline.rollout.kubernetes.plan import DIGEST, LOG, NO_IMAGE
+from mainline.rollout.kubernetes.plan import DIGEST, LOG, NO_IMAGE, PORT
 from mainline.rollout.kubernetes.workload import UNRELEASED, VERSION, Manifest
 
 PROBES = {"startupProbe": "/livez", "livenessProbe": "/livez", "readinessProbe": "/readyz"}
@@ -36,6 +36,8 @@ def _container(container: Manifest) -> Iterator[str]:
         asked = container.get(probe, {}).get("httpGet", {})
         if asked.get("path") != path or asked.get("port") not in ports:
             yield f"container {name}: {probe} does not ask {path} on a port of its own"
+    if str(PORT) not in container.get("args", []) or PORT not in [port["containerPort"] for port in container["ports"]]:
+        yield f"container {name}: does not serve on port {PORT}"
     resources = container.get("resources", {})
     if not {"cpu", "memory"} <= set(resources.get("requests", {})) or "memory" not in resources.get("limits", {}):
         yield f"container {name}: no request of cpu and memory, or no limit of memory"

@@ -7,8 +7,9 @@ from typing import Any
 from mainline.rollout.kubernetes.plan import LOG, PORT, Target, placeholder
 
 Manifest = dict[str, Any]
-# BentoML's containers run as this user (bentoml._internal.container.generate.BENTO_UID_GID).
+# BentoML's containers run as this user and hold the Bento there (bentoml._internal.container.generate).
 USER = 1034
+BENTO = "/home/bentoml/bento"
 # A pod that is going away goes on answering until the gateway has heard of it.
 LEAVE_SECONDS = 10
 VERSION = "app.kubernetes.io/version"
@@ -49,6 +50,9 @@ def pod(target: Target, track: str, component: str) -> Manifest:
     container = {
         "name": "service",
         "image": placeholder(target.name).reference,
+        # The image's own entry point runs it, so that the service starts as it does anywhere else: hashes held against
+        # dvc.lock, one thread, time to drain.
+        "args": ["python", "-m", "mainline.cli", "serve", "--bento", BENTO, "--host", "0.0.0.0", "--port", str(PORT)],
         "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
         "env": [
             {
@@ -56,6 +60,7 @@ def pod(target: Target, track: str, component: str) -> Manifest:
                 "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": f"metadata.labels['{VERSION}']"}},
             },
             env("MAINLINE_TRACK", track),
+            env("PYTHONPATH", f"{BENTO}/src/src"),
             env("MAINLINE_LOG", cluster.log or LOG),
             # Whatever a library wants to write goes to the one place where it may.
             env("BENTOML_HOME", "/tmp/bentoml"),
