@@ -55,14 +55,14 @@ def test_what_other_rooms_of_params_yaml_say_is_read() -> None:
     settings = load_settings(ROOT / "params.yaml")
     rooms = {"rollout": "plan", "serve": "service"}
     expected = {
-        "plan": Plan((5, 100), 7, 60, None, 2000, 0.1, 9),
+        "plan": Plan((5, 100), 7, 60, None, 3.5, 2000, 0.1, 9),
         "service": Service(3, 7, "KEY"),
     }
 
     class Other(Settings):
         rollout: dict[str, object] = {
             "mode": "canary", "weights": [5, 100], "requests": 7, "seconds": 59.5,
-            "analysis": {"latency_ratio": None, "latency_requests": 2000, "hard_error_rate": 0.1, "hard_errors": 9},
+            "analysis": {"latency_ratio": None, "latency_floor_ms": 3.5, "latency_requests": 2000, "hard_error_rate": 0.1, "hard_errors": 9},
         }  # fmt: skip
         serve: dict[str, object] = {"timeout_seconds": 2.5, "drain_seconds": 7, "api_key_env": "KEY",
                                     "log": {"folder": ".mainline/log"}}  # fmt: skip

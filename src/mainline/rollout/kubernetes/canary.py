@@ -60,7 +60,7 @@ def latency(target: Target, arm: Arm) -> list[Manifest]:
     ratio = target.plan.latency_ratio
     if ratio is None:
         return []
-    query = queries.latency_ratio(arm, target.plan.latency_requests)
+    query = queries.latency_ratio(arm, target.plan.latency_requests, target.plan.latency_floor_ms)
     return [metric(target, "latency", query, f"<= {ratio:g}", f"> {ratio * TOO_SLOW:g}")]
 
 

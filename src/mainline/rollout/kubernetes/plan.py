@@ -54,6 +54,7 @@ class Plan:
         requests: requests that the canary answers in a step, at least; with fewer the rollout is held.
         seconds: length of a step.
         latency_ratio: of the canary's 99th percentile to stable's; null: not judged.
+        latency_floor_ms: a 99th percentile below this is never too slow.
         latency_requests: below so many the 99th percentile is noise. Steps that ask for fewer do without it, and the
             last step waits for as many.
         hard_error_rate, hard_errors: server errors at or above both abort at once.
@@ -63,6 +64,7 @@ class Plan:
     requests: int = 300
     seconds: int = 300
     latency_ratio: float | None = 1.5
+    latency_floor_ms: float = 5
     latency_requests: int = 1000
     hard_error_rate: float = 0.05
     hard_errors: int = 20
@@ -151,6 +153,7 @@ def _plan(rollout: dict[str, Any]) -> Plan:
         requests=int(rollout["requests"]),
         seconds=math.ceil(rollout["seconds"]),
         latency_ratio=judged["latency_ratio"],
+        latency_floor_ms=float(judged["latency_floor_ms"]),
         latency_requests=int(judged["latency_requests"]),
         hard_error_rate=float(judged["hard_error_rate"]),
         hard_errors=int(judged["hard_errors"]),

@@ -29,7 +29,9 @@ METRICS: Mapping[str, frozenset[str]] = {
 # What Prometheus adds to a series of a pod.
 SCRAPED = frozenset({"namespace", "pod", "container", "job", "instance"})
 # The functions and operators that the queries may use; any other word has to be a metric.
-WORDS = frozenset({"sum", "max", "abs", "sqrt", "vector", "scalar", "increase", "histogram_quantile", "and", "or"})
+WORDS = frozenset(
+    {"sum", "max", "abs", "sqrt", "vector", "scalar", "increase", "histogram_quantile", "clamp_min", "and", "or"}
+)
 ARGUMENT = re.compile(r"\{\{\s*args\.([\w-]+)\s*\}\}")
 
 
@@ -81,11 +83,15 @@ def more_often(status: str, arm: Arm, other: Arm = STABLE) -> str:
     return f"({z})\nand {arm.requests} > 0\nand {other.requests} > 0"
 
 
-def latency_ratio(arm: Arm, minimum: int, other: Arm = STABLE) -> str:
-    """Return the query of p99 of ``arm`` over p99 of ``other``; no result below ``minimum`` requests of ``arm``."""
+def latency_ratio(arm: Arm, minimum: int, floor_ms: float = 0, other: Arm = STABLE) -> str:
+    """Return the query of p99 of ``arm`` over p99 of ``other``, both taken as at least ``floor_ms``.
+
+    No result below ``minimum`` requests of ``arm``.
+    """
 
     def p99(side: Arm) -> str:
-        return f"histogram_quantile(0.99, {side.events('mainline_request_seconds_bucket', by='le')})"
+        quantile = f"histogram_quantile(0.99, {side.events('mainline_request_seconds_bucket', by='le')})"
+        return f"clamp_min({quantile}, {floor_ms / 1000:g})"
 
     return f"({p99(arm)}\n/ {p99(other)})\nand {arm.requests} >= {minimum}"
 
