@@ -62,7 +62,8 @@ def test_what_other_rooms_of_params_yaml_say_is_read() -> None:
     class Other(Settings):
         rollout: dict[str, object] = {
             "mode": "canary", "weights": [5, 100], "requests": 7, "seconds": 59.5,
-            "analysis": {"latency_ratio": None, "latency_floor_ms": 3.5, "latency_requests": 2000, "hard_error_rate": 0.1, "hard_errors": 9},
+            "analysis": {"latency_ratio": None, "latency_floor_ms": 3.5,
+                         "latency_requests": 2000, "hard_error_rate": 0.1, "hard_errors": 9},
         }  # fmt: skip
         serve: dict[str, object] = {"timeout_seconds": 2.5, "drain_seconds": 7, "api_key_env": "KEY",
                                     "log": {"folder": ".mainline/log"}}  # fmt: skip
