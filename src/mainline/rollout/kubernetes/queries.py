@@ -128,8 +128,7 @@ def faults(query: str) -> list[str]:
     for name, inside in re.findall(r"([a-zA-Z_:][\w:]*)\s*\{([^}]*)\}", bare):
         labels = set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", inside))
         if name not in METRICS:
-            found.append(f"metric {name} is none of the service's")
-            continue
+            continue  # named below, with those that stand without labels
         found += [f"label {label} is none of {name}'s" for label in sorted(labels - OWN - SCRAPED - set(METRICS[name]))]
         if "namespace" not in labels:
             found.append(f"{name} is not held to one namespace")
