@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import ipaddress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from mainline.errors import UserError
 
@@ -25,6 +26,12 @@ def _date(value: object) -> object:
         return dt.date.fromisoformat(value)
     except ValueError as error:
         raise ValueError(f"{value!r} is not a date like 2009-05-31") from error
+
+
+def _network(value: str) -> str:
+    """Return the network as it is, or say why it is none."""
+    ipaddress.ip_network(value)
+    return value
 
 
 Date = Annotated[dt.date, BeforeValidator(_date)]
@@ -127,6 +134,31 @@ class Compare(Room):
     size_ratio: float | None = Field(default=3.0, gt=0)
 
 
+class Kubernetes(Room):
+    """The cluster that ``mainline kubernetes render`` writes for; nothing else reads this room."""
+
+    gateway: str = "gateway"
+    gateway_namespace: str = "gateway-system"
+    hostname: str | None = None
+    prometheus: str = Field(default="http://prometheus.monitoring.svc:9090", pattern=r"^https?://[^\s]+$")
+    prometheus_namespace: str = "monitoring"
+    min_replicas: int = Field(default=2, ge=1)
+    max_replicas: int = Field(default=6, ge=1)
+    cpu: str = Field(default="500m", pattern=r"^\d+m?$")
+    memory: str = Field(default="1Gi", pattern=r"^\d+[MG]i$")
+    score_distance: float = Field(default=0.2, gt=0, lt=0.75)
+    log: str | None = Field(default=None, pattern=r"^\w+://\S+$")
+    storage_cidrs: list[Annotated[str, AfterValidator(_network)]] = []
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Kubernetes:
+        if self.min_replicas > self.max_replicas:
+            raise ValueError("min_replicas is above max_replicas")
+        if self.log and not self.storage_cidrs:
+            raise ValueError("log is in an object store, but storage_cidrs lets the pods reach none")
+        return self
+
+
 class Settings(Room):
     """The whole of params.yaml."""
 
@@ -137,6 +169,7 @@ class Settings(Room):
     evaluate: Evaluate
     gates: Gates
     compare: Compare = Compare()
+    kubernetes: Kubernetes = Kubernetes()
 
     @model_validator(mode="after")
     def _positive_fits_task(self) -> Settings:
