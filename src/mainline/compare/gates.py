@@ -18,7 +18,7 @@ from mainline.evaluate.metrics import rounded
 
 Level = Literal["reject", "hold"]
 Way = Literal["<=", ">="]
-COUNTED = ("lock", "remote", "evaluation")
+COUNTED = ("split", "lock", "remote", "evaluation")
 MANY = 3  # names in a sentence; the rest is counted
 
 
