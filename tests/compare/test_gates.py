@@ -19,7 +19,7 @@ from mainline.compare.gates import (
     unseen_gate,
 )
 from mainline.compare.integrity import Finding
-from mainline.compare.measured import same_evaluation
+from mainline.compare.measured import same_evaluation, same_metrics
 from mainline.config import Compare
 from mainline.evaluate.gates import Gate
 
@@ -216,3 +216,13 @@ def test_an_evaluation_edited_by_hand() -> None:
     (fault,) = same_evaluation(fresh, file).faults
     assert fault.startswith("metrics.roc_auc.value: reports/evaluation.json says 0.7, measured again it is 0.66")
     assert same_evaluation(fresh, {}).faults != ()
+
+
+def test_metrics_edited_by_hand() -> None:
+    measured = {
+        "metrics": {"roc_auc": {"value": 0.66}}, "calibration": None, "threshold": None, "fairness": [], "size_mb": 0.01
+    }  # fmt: skip
+    assert same_metrics(measured, {"roc_auc": 0.66, "size_mb": 0.01}).faults == ()
+    (fault,) = same_metrics(measured, {"roc_auc": 0.9, "size_mb": 0.01}).faults
+    assert fault == "roc_auc: reports/metrics.json says 0.9, measured again it is 0.66"
+    assert same_metrics(measured, {"roc_auc": 0.66, "size_mb": 0.01, "accuracy": 1.0}).faults != ()

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from mainline.objects import data_outputs, expand, place
-from planted.plants import Fault, Plant, changed, lock, on_main, several, text
+from planted.plants import Fault, Plant, changed, lock, on_main, rows, several, text
 from planted.site import Site
 
 COMPARE = ("mainline compare",)
@@ -86,6 +86,8 @@ FILES = [
     _file("outputs", "a better metrics.json written by hand, and the lock made to fit",
           changed("reports/metrics.json", lambda content: content.update(roc_auc=0.9)), "evaluation",
           "roc_auc: reports/metrics.json says 0.9, measured again it is 0.66"),
+    Fault("data", "rows taken out of a batch, a run after it, and no `dvc add`", rows(lambda frame: frame.iloc[:-9]),
+          ("dvc repro", "mainline compare"), "lock", ("data.dvc: data modified",)),
     _file("remote", "an object of the data missing from the remote", _no_batch, "remote", "data/2008-07.csv",
           "is not in the embedded remote"),
     _file("main", "main's champion in no remote, and its data as well",

@@ -77,11 +77,13 @@ MODELS = [
           "split", "later than 2009-05-17, the newest day whose outcomes are known", also=(*WORSE, *FLOORS, "primary")),
     Fault("params", "a test window that the champion was trained on",
           text("params.yaml", "test_window_days: 60", "test_window_days: 90"), TRAINED,
-          "rows seen by the champion", ("rows seen by the champion",), also=("calibration_error",)),
-    Fault("params", "fewer test rows than are needed to tell", several(
-              text("params.yaml", "    C: 1.0", "    C: 0.9"),
+          "rows seen by the champion", ("of main, champion saw test rows", "rows seen by the champion: 282"),
+          also=("calibration_error",)),
+    Fault("params", "a worse model, and fewer test rows than are needed to tell", several(
+              text("params.yaml", "    C: 1.0", "    C: 0.001"),
               text("params.yaml", "min_rows: 500 ", "min_rows: 9000 ")),
-          TRAINED, "test rows", ("too few to tell",), "hold"),
+          TRAINED, "test rows", ("too few to tell", "of main, too few rows"), "hold",
+          also=("primary", "calibration error")),
     Fault("params", "a worse model: not calibrated", NOT_CALIBRATED, TRAINED, "primary: log_loss",
           ("worse beyond the bound",), also=(*WORSE, *FLOORS)),
     Fault("params", "bounds moved so that a worse model passes", several(
