@@ -51,6 +51,8 @@ DATA = [
           "older than the end (2009-04-30) of an earlier batch: batches overlap", "data.checks.late_rows"),
     _stop("deliveries that stopped two months ago", _no_newest, "contact_date", "the newest row is",
           "days older than the as-of date", "data.checks.max_age_days"),
+    _stop("a month delivered, and the as-of date not moved on", text("params.yaml", '"2009-05-31"', '"2009-04-30"'),
+          "contact_date", "data/2009-05.csv", "the whole batch is later than the as-of date"),
     _stop("a file with nothing but its header", rows(lambda frame: frame.head(0)), "", "data/2009-05.csv:1",
           "header only, no rows"),
     _stop("cents instead of euros", rows(lambda frame: _times(frame, 100)),
