@@ -79,11 +79,9 @@ MODELS = [
           text("params.yaml", "test_window_days: 60", "test_window_days: 90"), TRAINED,
           "rows seen by the champion", ("of main, champion saw test rows", "rows seen by the champion: 282"),
           also=("calibration_error",)),
-    Fault("params", "a worse model, and fewer test rows than are needed to tell", several(
-              text("params.yaml", "    C: 1.0", "    C: 0.001"),
-              text("params.yaml", "min_rows: 500 ", "min_rows: 9000 ")),
-          TRAINED, "test rows", ("too few to tell", "of main, too few rows"), "hold",
-          also=("primary", "calibration error")),
+    _code("every chance a little too high, and fewer test rows than are needed to tell", several(
+              _shifted("0.3"), text("params.yaml", "min_rows: 500 ", "min_rows: 9000 ")),
+          "test rows", "too few to tell", "of main, too few rows", also=("business value",), hold=True),
     Fault("params", "a worse model: not calibrated", NOT_CALIBRATED, TRAINED, "primary: log_loss",
           ("worse beyond the bound",), also=(*WORSE, *FLOORS)),
     Fault("params", "bounds moved so that a worse model passes", several(
