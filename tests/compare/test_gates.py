@@ -19,7 +19,7 @@ from mainline.compare.gates import (
     unseen_gate,
 )
 from mainline.compare.integrity import Finding
-from mainline.compare.measured import same_evaluation
+from mainline.compare.measured import same_evaluation, same_metrics
 from mainline.config import Compare
 from mainline.evaluate.gates import Gate
 
@@ -36,7 +36,12 @@ SOUND: dict[str, Any] = {
     "metrics": [{"metric": "log_loss", "worse": span(0.001)}, {"metric": "roc_auc", "worse": span(0.5)}],
     "slices": [part("maid", span(0.01, 0.03)), part("clerk", span(-0.01)), part("tiny", span(9.0), judged=False)],
     "calibration": {"champion": {"error": 0.010}, "challenger": {"error": 0.012}},
-    "fairness": {"columns": [{"column": "age", "champion": 0.10, "challenger": 0.12}]},
+    "fairness": {
+        "columns": [
+            {"column": "age", "champion": 0.10, "challenger": 0.12},
+            {"column": "marital", "champion": 0.20, "challenger": 0.19},
+        ]
+    },
     "value": {"difference": span(-0.05, 0.1)},
     "latency": {"champion_ms": 10.0, "challenger_ms": 12.0},
     "size": {"champion_mb": 0.1, "challenger_mb": 0.1},
@@ -81,6 +86,7 @@ FAULTS = {
     "calibration null": ("calibration.champion", None, {"calibration error": "hold"}),
     "calibration NaN": ("calibration.challenger.error", float("nan"), {"calibration error": "hold"}),
     "less fair": ("fairness.columns.0.challenger", 0.21, {"fairness gap": "reject"}),
+    "less fair to others": ("fairness.columns.1.challenger", 0.31, {"fairness gap": "reject"}),
     "gap null": ("fairness.columns.0.challenger", None, {"fairness gap": "hold"}),
     "no groups": ("fairness.columns", [], {"fairness gap": "hold"}),
     "less valuable": ("value.difference", span(-0.3, 0.1), {"business value": "reject"}),
@@ -102,6 +108,7 @@ def test_a_fault_is_stopped_by_exactly_its_gate(what: str) -> None:
 
 ON_THE_BOUND = {
     "metrics.0.worse": span(0.008),
+    "slices.1.worse": {"value": 0.06, "low": 0.05, "high": 0.07},
     "calibration.challenger": {"error": 0.030},
     "fairness.columns.0.challenger": 0.2,
     "value.difference": span(-0.2, 0.1),
@@ -216,3 +223,13 @@ def test_an_evaluation_edited_by_hand() -> None:
     (fault,) = same_evaluation(fresh, file).faults
     assert fault.startswith("metrics.roc_auc.value: reports/evaluation.json says 0.7, measured again it is 0.66")
     assert same_evaluation(fresh, {}).faults != ()
+
+
+def test_metrics_edited_by_hand() -> None:
+    measured = {
+        "metrics": {"roc_auc": {"value": 0.66}}, "calibration": None, "threshold": None, "fairness": [], "size_mb": 0.01
+    }  # fmt: skip
+    assert same_metrics(measured, {"roc_auc": 0.66, "size_mb": 0.01}).faults == ()
+    (fault,) = same_metrics(measured, {"roc_auc": 0.9, "size_mb": 0.01}).faults
+    assert fault == "roc_auc: reports/metrics.json says 0.9, measured again it is 0.66"
+    assert same_metrics(measured, {"roc_auc": 0.66, "size_mb": 0.01, "accuracy": 1.0}).faults != ()

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from mainline.compare.seen import seen_rows
+from mainline.compare.seen import own_split, seen_rows
 from mainline.config import Data, Settings
 
 
@@ -60,3 +60,33 @@ def test_what_cannot_be_known_is_not_zero() -> None:
     test = rows(1, 5, "2009-01-01")
     assert seen_rows(test, data(), None, None)[0] is None
     assert seen_rows(test, data(), None, {"kind": "random", "train": {"to": "2009-01-01"}})[0] is None
+
+
+def inputs(trained: int, as_of: str | None = "2009-05-31") -> dict[str, Any]:
+    return {"split": {**SPLIT, "as_of": as_of}, "training": {"rows": trained}, "validation": BATCHES[0]}
+
+
+def test_a_split_that_keeps_its_promises() -> None:
+    # The newest test row is of the last day whose outcomes are known: 14 days before the as-of date
+    found = own_split(rows(101, 10, "2009-05-08"), rows(1, 100, "2009-01-01"), data(), inputs(100))
+    assert (found.faults, found.known) == ((), True)
+
+
+@pytest.mark.parametrize(
+    ("first", "start", "trained", "says"),
+    [
+        (100, "2009-05-08", 100, "1 of 10 test rows are among the training rows"),
+        (101, "2009-05-09", 100, "1 rows are later than 2009-05-17"),
+        (101, "2009-05-08", 110, "the model was trained on 110 rows, artifacts/train.parquet has 100"),
+    ],
+)
+def test_a_split_that_breaks_them(first: int, start: str, trained: int, says: str) -> None:
+    (fault,) = own_split(rows(first, 10, start), rows(1, 100, "2009-01-01"), data(), inputs(trained)).faults
+    assert says in fault
+
+
+def test_training_rows_from_the_future_are_found_without_an_as_of_date() -> None:
+    found = own_split(rows(101, 1, "2009-01-01"), rows(1, 100, "2009-03-01"), data(as_of=None), inputs(100))
+    assert found.faults == ("22 rows are later than 2009-05-17, the newest day whose outcomes are known",)
+    plain = data(as_of=None, time=None)
+    assert own_split(rows(101, 1, "2009-01-01"), rows(1, 100, "2009-03-01"), plain, inputs(100, None)).faults == ()

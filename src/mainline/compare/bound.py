@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 Level = Literal["reject", "hold", "note"]
 Way = Literal["<=", ">="]
-COUNTED = ("lock", "remote", "evaluation")
+COUNTED = ("split", "lock", "remote", "evaluation")
 
 
 @dataclass(frozen=True)

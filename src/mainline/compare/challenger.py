@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from mainline.compare.scoring import CannotScore, Predictions, predictions
 from mainline.config import Settings
-from mainline.paths import MODEL, TEST, read_inputs
+from mainline.files import read_json
+from mainline.paths import METRICS, MODEL, TEST, TRAIN, read_inputs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -88,18 +89,23 @@ def own_gates(challenger: Challenger, numbers: Mapping[str, Any], same: bool = F
     """
     from mainline.compare.gates import absolute, data_gate, finding_gate, held_scores, rows_gate
     from mainline.compare.integrity import lock_integrity, remote_integrity
-    from mainline.compare.measured import champion_evaluation, same_evaluation
+    from mainline.compare.measured import champion_evaluation, same_evaluation, same_metrics
+    from mainline.compare.seen import own_split
+    from mainline.data.split import read_rows
     from mainline.evaluate.gates import absolute_gates, model_gates
 
-    settings, predicted = challenger.settings, challenger.predicted
+    settings, predicted, inputs = challenger.settings, challenger.predicted, challenger.inputs
+    measured = same_evaluation(challenger.evaluation, inputs["evaluation"])
+    measured = measured if measured.faults else same_metrics(inputs["evaluation"], read_json(METRICS))
     gates = absolute_gates(challenger.evaluation, settings.gates, predicted.latency_ms if predicted else None)
     theirs = model_gates(champion_evaluation(numbers, settings.model.task), settings.gates) if numbers else []
     return [
         rows_gate(len(challenger.rows), settings.compare.min_rows),
-        data_gate(challenger.inputs["validation"]),
+        data_gate(inputs["validation"]),
+        finding_gate("split", own_split(challenger.rows, read_rows(TRAIN), settings.data, inputs)),
         finding_gate("lock", lock_integrity()),
         finding_gate("remote", remote_integrity()),
-        finding_gate("evaluation", same_evaluation(challenger.evaluation, challenger.inputs["evaluation"])),
+        finding_gate("evaluation", measured),
         held_scores(challenger.score, predicted.score if predicted else None, challenger.trouble),
         *absolute(gates, theirs, numbers, settings.compare, settings.evaluate.primary, same),
     ]

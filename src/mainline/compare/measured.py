@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mainline.compare.integrity import Finding
+from mainline.paths import EVALUATION, METRICS
 
 if TYPE_CHECKING:
     from mainline.compare.scoring import Predictions
@@ -21,25 +23,34 @@ def same_evaluation(fresh: Mapping[str, Any], file: Mapping[str, Any]) -> Findin
     return Finding(tuple(_differences(fresh, file, "")), note="measured again, same numbers")
 
 
-def _differences(fresh: Any, file: Any, where: str) -> list[str]:
+def same_metrics(evaluation: Mapping[str, Any], file: Mapping[str, Any]) -> Finding:
+    """Return where metrics.json, which `dvc metrics diff` shows, differs from what it is taken from."""
+    from mainline.evaluate.run import flat_metrics
+
+    return Finding(
+        tuple(_differences(flat_metrics(evaluation), file, "", METRICS)), note="measured again, same numbers"
+    )
+
+
+def _differences(fresh: Any, file: Any, where: str, name: Path = EVALUATION) -> list[str]:
     if isinstance(fresh, Mapping) and isinstance(file, Mapping):
         return [
             line
             for key in sorted(fresh.keys() | file.keys())
             # Bins of the calibration have a low and a high that are measurements.
             if key not in SKIPPED or ("bins" in where and key != "resamples")
-            for line in _differences(fresh.get(key), file.get(key), f"{where}.{key}" if where else key)
+            for line in _differences(fresh.get(key), file.get(key), f"{where}.{key}" if where else key, name)
         ]
     if isinstance(fresh, list | tuple) and isinstance(file, list) and len(fresh) == len(file):
         return [
             line
             for number, (one, other) in enumerate(zip(fresh, file, strict=True))
-            for line in _differences(one, other, f"{where}[{number}]")
+            for line in _differences(one, other, f"{where}[{number}]", name)
         ]
     numbers = all(isinstance(item, int | float) and not isinstance(item, bool) for item in (fresh, file))
     if fresh == file or (numbers and math.isclose(fresh, file, rel_tol=1e-9, abs_tol=TOLERANCE)):
         return []
-    return [f"{where}: reports/evaluation.json says {_short(file)}, measured again it is {_short(fresh)}"]
+    return [f"{where}: {name} says {_short(file)}, measured again it is {_short(fresh)}"]
 
 
 def _short(value: Any) -> str:

@@ -1,10 +1,11 @@
-"""Was the champion trained on rows that the two models are to be compared on?"""
+"""Was a model trained on rows that it is measured on? Asked of the champion, and of the challenger."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from mainline.compare.integrity import Finding
 from mainline.data.batches import BATCH, LINE
 
 if TYPE_CHECKING:
@@ -38,3 +39,27 @@ def seen_rows(
         keys = zip(test[BATCH].map(mine), test[LINE], strict=True)
         return sum(key in known for key in keys), "compared by batch and line"
     return None, "the champion's training rows are neither in the cache nor in the remote, and dates do not tell"
+
+
+def own_split(test: pd.DataFrame, train: pd.DataFrame, data: Data, inputs: Mapping[str, Any]) -> Finding:
+    """Return what is wrong with the rows that the challenger was trained and is tested on, whatever the split says.
+
+    ``inputs`` holds split.json, training.json and validation.json by their names.
+    """
+    import pandas as pd
+
+    split, batches = inputs["split"], inputs["validation"]
+    faults = []
+    seen, _ = seen_rows(test, data, train, split, (batches, batches))
+    if seen:
+        faults.append(f"{seen:,} of {len(test):,} test rows are among the training rows")
+    if (trained := inputs["training"].get("rows")) != len(train):
+        faults.append(f"the model was trained on {trained:,} rows, artifacts/train.parquet has {len(train):,}")
+    as_of = data.as_of or split.get("as_of")
+    if data.time is not None and as_of is not None:
+        # The delay too: an outcome that nobody can know yet is a guess.
+        known = pd.Timestamp(as_of) - pd.Timedelta(days=data.label_delay_days or 0)
+        late = sum(int((part[data.time].dt.normalize() > known).sum()) for part in (train, test))
+        if late:
+            faults.append(f"{late:,} rows are later than {known:%Y-%m-%d}, the newest day whose outcomes are known")
+    return Finding(tuple(faults), note=f"{len(train):,} training rows, {len(test):,} test rows, none in both")

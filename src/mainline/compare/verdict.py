@@ -28,7 +28,7 @@ BY_CASE: dict[Case, Outcome] = {
 }
 # Cases whose reason is the sentence of a gate.
 GATES: dict[Case, str] = {"champion saw test rows": "rows seen by the champion", "too few rows": "test rows"}
-ALWAYS = ("test rows", "data", "lock", "remote", "evaluation", "scores")
+ALWAYS = ("test rows", "data", "split", "lock", "remote", "evaluation", "scores")
 COMPARED = ("primary", "slices", "calibration error", "fairness gap", "business value", "latency ratio", "size ratio",
             "rows seen by the champion")  # fmt: skip
 

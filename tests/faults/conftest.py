@@ -1,0 +1,28 @@
+"""The base that every fault is planted in, made once; and the folder of the table on the path."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from planted.forks import forks  # noqa: E402
+from planted.site import Site, copy_site, make_site  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A repository whose main has a champion, and whose branch has no fault yet."""
+    with forks() as folder:
+        yield make_site(tmp_path_factory.mktemp("base") / "a", folder)
+
+
+@pytest.fixture
+def copied(request: Any, tmp_path: Path) -> Callable[[], Site]:
+    """Return the function that makes a copy of the base; the base is made when the first copy is asked for."""
+    return lambda: copy_site(request.getfixturevalue("base"), tmp_path / "copy")

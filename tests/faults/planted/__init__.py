@@ -1,0 +1,1 @@
+"""The planted faults: where they are planted, how they are run, and what must stop them."""

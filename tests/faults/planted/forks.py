@@ -1,0 +1,163 @@
+"""Python commands without their start-up time.
+
+One process has the packages loaded and forks for each command. `mainline` and `bank` are not among them: each command
+imports its own folder's, so a fault that is planted there counts. Commands that a command runs are forked as well.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import runpy
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+SECONDS = 600
+LOADED = """
+    numpy pandas pandas.io.parquet pyarrow.parquet pyarrow.dataset scipy.stats scipy.optimize pandera.pandas
+    pandera.typing.dask yaml pydantic configobj threadpoolctl typer rich.console rich.table skops.io sklearn.pipeline
+    sklearn.compose sklearn.impute sklearn.preprocessing sklearn.linear_model sklearn.calibration sklearn.frozen
+    sklearn.metrics sklearn.dummy sklearn.model_selection sklearn.ensemble dvc.cli dvc.repo dvc.commands.repro
+    dvc.commands.status dvc.commands.data_sync dvc.stage.run dvc.fs dvc_data.index dvc_objects.fs dvc.config
+"""
+MODULES = {"mainline": "mainline.cli", "dvc": "dvc"}
+
+
+def ask(address: str, module: str, arguments: list[str], folder: str, environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return exit code, stdout and stderr of ``python -m module`` with ``arguments``, run in ``folder``."""
+    if sys.platform == "darwin":  # its libraries do not survive a fork
+        command = [sys.executable, "-m", module, *arguments]
+        done = subprocess.run(command, cwd=folder, env=dict(environment), capture_output=True, text=True, check=False)
+        return {"code": done.returncode, "out": done.stdout, "err": done.stderr}
+    request = {"module": module, "arguments": arguments, "folder": folder, "environment": dict(environment)}
+    with socket.socket(socket.AF_UNIX) as line:
+        line.settimeout(SECONDS)
+        line.connect(address)
+        line.sendall(json.dumps(request).encode() + b"\n")
+        with line.makefile("rb") as stream:
+            answer = stream.read()
+    assert answer, f"python -m {module} {' '.join(arguments)} ended without an answer"
+    found: dict[str, Any] = json.loads(answer)
+    return found
+
+
+@contextlib.contextmanager
+def forks() -> Iterator[Path]:
+    """Yield a folder whose ``mainline`` and ``dvc`` are forked, and whose ``socket`` answers :func:`ask`."""
+    from mainline.threads import SINGLE
+
+    with tempfile.TemporaryDirectory(prefix="m-") as name:  # short: the path of a socket may not be long
+        folder = Path(name)
+        for program, module in MODULES.items():
+            text = f'#!/bin/sh\nexec "{sys.executable}" -S -E "{__file__}" ask "{folder}/socket" {module} "$@"\n'
+            (folder / program).write_text(text, encoding="utf-8")
+            (folder / program).chmod(0o755)
+        with subprocess.Popen(
+            [sys.executable, __file__, "serve", str(folder)],
+            stdin=subprocess.PIPE,
+            env={**os.environ, **SINGLE, "DVC_NO_ANALYTICS": "1"},
+        ) as server:
+            try:
+                until = time.monotonic() + SECONDS
+                while not (folder / "socket").exists() and server.poll() is None and time.monotonic() < until:
+                    time.sleep(0.05)
+                yield folder
+            finally:
+                server.terminate()
+
+
+def serve(folder: Path) -> None:
+    """Load the packages, then fork for every request until stdin ends."""
+    import importlib
+
+    for name in LOADED.split():
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(folder / "starting"))
+    listener.listen(32)
+    (folder / "starting").rename(folder / "socket")
+    while sys.stdin not in select.select([listener, sys.stdin], [], [])[0]:
+        line, _ = listener.accept()
+        if os.fork() == 0:
+            _answer(line, folder)
+        line.close()
+
+
+def _answer(line: socket.socket, folder: Path) -> None:
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.alarm(SECONDS)
+    with line.makefile("rb") as stream:
+        request = json.loads(stream.readline())
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, open(os.devnull) as nothing:  # noqa: PTH123
+        for number, file in enumerate((nothing, out, err)):
+            os.dup2(file.fileno(), number)
+        code = _run(request, folder)
+        for file in (sys.stdout, sys.stderr):
+            file.flush()
+        told = []
+        for file in (out, err):
+            file.seek(0)
+            told.append(file.read().decode(errors="replace"))
+    line.sendall(json.dumps({"code": code, "out": told[0], "err": told[1]}).encode())
+    line.close()
+    os._exit(0)
+
+
+def _run(request: Mapping[str, Any], folder: Path) -> int:
+    import numpy
+
+    os.chdir(request["folder"])
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    os.environ["PATH"] = f"{folder}{os.pathsep}{os.environ['PATH']}"
+    sys.path[:0] = ["", *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    sys.argv = [request["module"], *request["arguments"]]
+    _forward(folder)
+    numpy.random.seed()  # or every process would draw the same "random" numbers
+    try:
+        runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def _forward(folder: Path) -> None:
+    plain = subprocess.run
+
+    def run(command: Any, **options: Any) -> Any:
+        if not (isinstance(command, list) and command[:2] == [sys.executable, "-m"]):
+            return plain(command, **options)
+        place, environment = Path(options.get("cwd") or ".").resolve(), options.get("env") or os.environ
+        found = ask(str(folder / "socket"), command[2], command[3:], str(place), environment)
+        texts = [found[key] if options.get("text") else found[key].encode() for key in ("out", "err")]
+        if not options.get("capture_output"):
+            (options.get("stdout") or sys.stdout).write(found["out"])
+            (options.get("stderr") or sys.stderr).write(found["err"])
+        return subprocess.CompletedProcess(command, found["code"], *texts)
+
+    subprocess.run = run  # type: ignore[assignment]
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "serve":
+        serve(Path(sys.argv[2]))
+    else:
+        found = ask(sys.argv[2], sys.argv[3], sys.argv[4:], str(Path.cwd()), os.environ)
+        sys.stdout.write(found["out"])
+        sys.stderr.write(found["err"])
+        sys.exit(found["code"])

@@ -1,0 +1,168 @@
+"""``mainline compare`` from end to end on the example: every case that is not a fault, and what each must say."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from planted.plants import lock
+from planted.site import CODES, Site
+from planted.ways import step
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def change(copied: Callable[[], Site]) -> Site:
+    """A copy of the base, on the branch of the pull request."""
+    return copied()
+
+
+def compare(site: Site, expected: str) -> tuple[dict[str, Any], str]:
+    """Return verdict.json and all output; the outcome and its exit code must be ``expected``."""
+    done = site.run("mainline", "compare")
+    verdict = site.json("reports/verdict.json")
+    assert (verdict["verdict"], done.code) == (expected, CODES[expected]), done.output
+    return verdict, done.output
+
+
+def blocked(verdict: dict[str, Any]) -> dict[str, str]:
+    return {reason["gate"]: reason["level"] for reason in verdict["reasons"] if reason["level"] != "note"}
+
+
+def other_params(site: Site) -> None:
+    site.replace("params.yaml", "    C: 1.0", "    C: 0.9")
+    site.dvc("repro", "--quiet")
+
+
+def test_identical_model(change: Site) -> None:
+    verdict, output = compare(change, "promote")
+    assert (verdict["case"], verdict["reasons"]) == ("identical model", [])
+    assert "byte for byte" in verdict["reason"] and "promote: the model and its code" in output
+    assert verdict["champion"]["model_sha256"] == verdict["challenger"]["model_sha256"]
+    assert str(change.folder) not in json.dumps(verdict)
+
+
+def test_first_model(change: Site) -> None:
+    change.git("checkout", "--quiet", "--orphan", "empty")
+    change.git("rm", "--quiet", "--cached", "dvc.lock")
+    change.git("commit", "--quiet", "--message=No lock")
+    change.git("branch", "--force", "main", "empty")
+    verdict, _ = compare(change, "promote")
+    assert (verdict["case"], verdict["champion"]) == ("first model", None)
+
+
+def test_an_equal_model_of_other_params_is_promoted(change: Site) -> None:
+    other_params(change)
+    verdict, _ = compare(change, "promote")
+    assert (verdict["case"], verdict["reasons"]) == ("compared", []), verdict["reason"]
+    assert verdict["champion"]["source"] == "cache" and verdict["rows"] == 7361
+    assert verdict["changes"]["params"] == [{"key": "model.estimator.C", "before": 1.0, "after": 0.9}]
+    assert all(gate["passed"] for gate in verdict["gates"])
+    # And nothing is left behind
+    assert change.git("worktree", "list").count("\n") == 0
+    assert [path.name for path in (change.folder / ".mainline" / "champion").iterdir()] == ["lock"]
+
+
+def test_more_data_beat_the_champion(change: Site) -> None:
+    """June to August 2009: the world has moved, both miss the old floors, and a person has to decide on them."""
+    change.dvc("pull", "--quiet", "replay.dvc")
+    for month in ("2009-06", "2009-07", "2009-08"):
+        shutil.copy(change.folder / "replay" / f"{month}.csv", change.folder / "data" / f"{month}.csv")
+    change.replace("params.yaml", 'as_of: "2009-05-31"', 'as_of: "2009-08-31"')
+    change.dvc("repro", "--quiet")
+    change.dvc("add", "--quiet", "data")
+    change.dvc("push", "--quiet", "data.dvc")
+    verdict, _ = compare(change, "reject")
+    (entry,) = [item for item in verdict["metrics"] if item["metric"] == "log_loss"]
+    assert entry["worse"]["high"] < -0.02
+    both = {"floor: log_loss": "hold", "floor: roc_auc": "hold", "calibration_error": "hold"}
+    assert blocked(verdict) == {**both, "slice floor: roc_auc": "reject"}
+    assert sum("the champion misses it too" in reason["text"] for reason in verdict["reasons"]) == 3
+    assert verdict["changes"]["data"]["batches_added"] == ["2009-06.csv", "2009-07.csv", "2009-08.csv"]
+    # When the bounds are moved, in sight of all, it is promoted
+    change.replace("params.yaml", "roc_auc: 0.60", "roc_auc: 0.52")
+    change.replace("params.yaml", "log_loss: 0.45", "log_loss: 0.72")
+    change.replace("params.yaml", "roc_auc: 0.50\n", "roc_auc: 0.45\n")
+    change.replace("params.yaml", "calibration_error: 0.05", "calibration_error: 0.15")
+    change.dvc("repro", "--quiet")
+    verdict, output = compare(change, "promote")
+    assert verdict["reason"].startswith("better than the champion")
+    assert [reason["gate"] for reason in verdict["reasons"]] == ["changed gate"] * 4
+    assert "gates.floors.log_loss: from 0.45 to 0.72: this change loosens a gate" in output
+
+
+def test_a_champion_that_is_in_no_cache_is_built_again(change: Site) -> None:
+    old = change.pinned("artifacts/model.skops")
+    other_params(change)
+    held = change.folder / ".dvc" / "cache" / "files" / "md5" / old[:2] / old[2:]
+    held.unlink()
+    # And a work tree that a crash has left behind, damaged
+    commit = change.git("rev-parse", "main")
+    left = change.folder / ".mainline" / "champion" / commit
+    change.git("worktree", "add", "--quiet", "--detach", str(left), commit)
+    Site(left, change.forks).replace("params.yaml", "    C: 1.0", "    C: 0.0001")
+    verdict, _ = compare(change, "promote")
+    assert (verdict["champion"]["source"], verdict["champion"]["reproduced"]) == ("rebuilt", True)
+    assert not left.exists()
+
+
+def test_a_champion_that_cannot_be_built_again_holds(change: Site) -> None:
+    real = change.pinned("artifacts/model.skops")
+    change.git("checkout", "--quiet", "main")
+    lock("artifacts/model.skops")(change)
+    change.commit("Forged")
+    change.git("checkout", "--quiet", "change")
+    verdict, _ = compare(change, "hold")
+    assert verdict["case"] == "champion not reproducible"
+    assert f"the lock pins {'b' * 32}, building it again gives {real}" in verdict["reason"]
+    assert verdict["champion"]["reproduced"] is False
+
+
+def test_a_champion_without_the_command_cannot_score(change: Site) -> None:
+    change.git("checkout", "--quiet", "main")
+    change.replace("src/mainline/cli.py", "@app.command(hidden=True)\n", "")
+    change.commit("An older version")
+    change.git("checkout", "--quiet", "change")
+    other_params(change)
+    verdict, _ = compare(change, "hold")
+    assert verdict["case"] == "champion cannot score"
+    assert "has no `mainline predict`" in verdict["reason"]
+
+
+def test_a_champion_with_other_features_is_scored_by_its_own_code(change: Site) -> None:
+    change.replace("src/bank/features.py", 'BANDS = ("age", "balance")', 'BANDS = ("balance",)')
+    change.dvc("repro", "--quiet")
+    verdict, _ = compare(change, "promote")
+    assert verdict["changes"]["features"] == {"added": [], "removed": ["age"]}
+    assert verdict["case"] == "compared"
+
+
+def test_an_object_missing_from_a_real_remote_is_named(change: Site, tmp_path: Path) -> None:
+    remote = tmp_path / "remote"
+    remote.mkdir()
+    change.dvc("remote", "add", "--quiet", "--default", "store", str(remote))
+    change.dvc("push", "--quiet", "data.dvc")
+    change.dvc("push", "--quiet")
+    verdict, _ = compare(change, "promote")
+    assert blocked(verdict) == {}
+    model = change.pinned("artifacts/model.skops")
+    (remote / "files" / "md5" / model[:2] / model[2:]).unlink()
+    verdict, _ = compare(change, "reject")
+    assert blocked(verdict) == {"remote": "reject"}
+    assert f"artifacts/model.skops ({model}, named by dvc.lock) is not in the remote" in verdict["reason"]
+    # And storage that does not answer is not a pass
+    change.replace(".dvc/config", str(remote), "ssh://localhost:1/nowhere")
+    verdict, _ = compare(change, "hold")
+    assert blocked(verdict) == {"remote": "hold"}
+
+
+def test_a_ref_that_is_not_there(change: Site) -> None:
+    (change.folder / "reports" / "verdict.json").write_text("{}", encoding="utf-8")
+    done = step(change, "mainline compare --against no-such")
+    assert done.code == 1 and "--against no-such: no such commit here" in done.output
+    assert not (change.folder / "reports" / "verdict.json").exists()
