@@ -69,7 +69,7 @@ def test_an_equal_model_of_other_params_is_promoted(change: Site) -> None:
 
 
 def test_more_data_beat_the_champion(change: Site) -> None:
-    """June to August 2009: the world has moved, both miss the old floors, and a person has to decide on them."""
+    """June to August 2009: the world has moved, both miss the old floors, and the better one is still let in."""
     change.dvc("pull", "--quiet", "replay.dvc")
     for month in ("2009-06", "2009-07", "2009-08"):
         shutil.copy(change.folder / "replay" / f"{month}.csv", change.folder / "data" / f"{month}.csv")
@@ -77,23 +77,15 @@ def test_more_data_beat_the_champion(change: Site) -> None:
     change.dvc("repro", "--quiet")
     change.dvc("add", "--quiet", "data")
     change.dvc("push", "--quiet", "data.dvc")
-    verdict, _ = compare(change, "reject")
+    verdict, _ = compare(change, "promote")
     (entry,) = [item for item in verdict["metrics"] if item["metric"] == "log_loss"]
     assert entry["worse"]["high"] < -0.02
-    both = {"floor: log_loss": "hold", "floor: roc_auc": "hold", "calibration_error": "hold"}
-    assert blocked(verdict) == {**both, "slice floor: roc_auc": "reject"}
-    assert sum("the champion misses it too" in reason["text"] for reason in verdict["reasons"]) == 3
+    assert {reason["gate"] for reason in verdict["reasons"] if reason["level"] == "note"} == {
+        "floor: log_loss",
+        "floor: roc_auc",
+        "calibration_error",
+    }
     assert verdict["changes"]["data"]["batches_added"] == ["2009-06.csv", "2009-07.csv", "2009-08.csv"]
-    # When the bounds are moved, in sight of all, it is promoted
-    change.replace("params.yaml", "roc_auc: 0.60", "roc_auc: 0.52")
-    change.replace("params.yaml", "log_loss: 0.45", "log_loss: 0.72")
-    change.replace("params.yaml", "roc_auc: 0.50\n", "roc_auc: 0.45\n")
-    change.replace("params.yaml", "calibration_error: 0.05", "calibration_error: 0.15")
-    change.dvc("repro", "--quiet")
-    verdict, output = compare(change, "promote")
-    assert verdict["reason"].startswith("better than the champion")
-    assert [reason["gate"] for reason in verdict["reasons"]] == ["changed gate"] * 4
-    assert "gates.floors.log_loss: from 0.45 to 0.72: this change loosens a gate" in output
 
 
 def test_a_champion_that_is_in_no_cache_is_built_again(change: Site) -> None:
