@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from mainline import child
 from mainline.ci.event import PullRequest, append
 from mainline.console import say, warn
 from mainline.errors import UserError
@@ -128,9 +129,7 @@ def post_comment(
     if program := shutil.which("cml", path=environment.get("PATH")):
         quiet = {"ITERATIVE_DO_NOT_TRACK": "1", "CI": "true"}
         try:
-            done = subprocess.run(
-                [program, *arguments], env={**environment, **quiet}, capture_output=True, text=True, timeout=120
-            )
+            done = child.run([program, *arguments], seconds=120, environment={**environment, **quiet})
         except (OSError, subprocess.TimeoutExpired) as error:
             warn(f"CML did not post the report: {type(error).__name__}")
         else:
