@@ -21,6 +21,7 @@ from mainline.github import LARGEST_BODY, GitHub, State, fit
 REPORTS = Path("reports")
 SUMMARY_LIMIT = 1024 * 1024 - 1024
 SHOWN = 20
+LONGEST = 2000  # letters of the sentence that says what stopped a run
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,13 @@ def stopped(folder: Path = REPORTS) -> str:
     """Return a report in Markdown for a run that came to no verdict."""
     lines = ["## No verdict", "", "The run stopped before the champion and the challenger could be compared."]
     try:
+        why = json.loads((folder / "stopped.json").read_text(encoding="utf-8"))
+        words = {key: _cell(str(why[key]), LONGEST) for key in ("problem", "fix")}
+    except (OSError, ValueError, KeyError, TypeError):
+        words = {}
+    if words:
+        lines += ["", f"**{words['problem']}**", *(["", f"To mend it: {words['fix']}"] if words["fix"] else [])]
+    try:
         violations = json.loads((folder / "validation.json").read_text(encoding="utf-8"))["violations"]
         rows = [
             [str(item.get(key, "")) for key in ("batch", "line", "column", "check", "count")] for item in violations
@@ -151,5 +159,5 @@ def post_comment(
         return False
 
 
-def _cell(text: str) -> str:
-    return " ".join(text.replace("|", "\\|").replace("<", "&lt;").split())[:120]
+def _cell(text: str, longest: int = 120) -> str:
+    return " ".join(text.replace("|", "\\|").replace("<", "&lt;").split())[:longest]
