@@ -32,9 +32,8 @@ run: data ## run the pipeline and print what came out
 	@$(BIN)/dvc repro
 	@$(BIN)/mainline summary
 
-test: setup ## run the tests, the fast ones first
-	@$(BIN)/pytest -q -m "not slow"
-	@$(BIN)/pytest -q -m slow || [ $$? -eq 5 ]
+test: setup ## run the tests, in parts side by side (ARGS="-k name" for some)
+	@$(BIN)/python scripts/run_tests.py $(ARGS)
 
 check: setup ## lint, formatting, types, the embedded data, the workflows
 	@$(BIN)/ruff check .
