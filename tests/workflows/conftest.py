@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -227,28 +228,41 @@ class Place:
         return found
 
 
-@pytest.fixture(scope="session")
-def start(finished: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clone and its bare origin, whose ``main`` pins the model that the pipeline has made; its cache holds it."""
-    top = tmp_path_factory.mktemp("start")
-    git(top, "clone", "--quiet", "--no-local", "--origin=finished", str(finished.folder), "clone")
-    shutil.copy(finished.folder / "dvc.lock", top / "clone" / "dvc.lock")
+def make_start(finished: Path, top: Path) -> Path:
+    """Put a clone of the folder ``finished`` and a bare origin into ``top``; return it.
+
+    ``main`` pins the model that the pipeline has made there, and ``cache-of-dvc`` holds it.
+    """
+    git(top, "clone", "--quiet", "--no-local", "--origin=finished", str(finished), "clone")
+    shutil.copy(finished / "dvc.lock", top / "clone" / "dvc.lock")
     git(top / "clone", "commit", "--quiet", "--all", "--allow-empty", "--message=Lock")
     git(top, "clone", "--quiet", "--bare", "clone", "origin.git")
     git(top / "clone", "remote", "add", "origin", "../origin.git")
     git(top / "clone", "fetch", "--quiet", "origin")
     git(top / "clone", "switch", "--quiet", "--create", "topic")
-    shutil.copytree(finished.folder / ".dvc" / "cache", top / "cache-of-dvc")
+    shutil.copytree(finished / ".dvc" / "cache", top / "cache-of-dvc")
     return top
 
 
-@pytest.fixture
-def place(start: Path, tmp_path: Path) -> Iterator[Place]:
-    """A copy of it, which a test may change; DVC in the clone begins with an empty cache."""
-    top = tmp_path / "place"
+@contextmanager
+def make_place(start: Path, top: Path) -> Iterator[Place]:
+    """Yield a copy of ``start`` in the new folder ``top``; DVC in its clone begins with an empty cache."""
     shutil.copytree(start, top, symlinks=True)
     api = load_api()
     with api.hub() as hub:
         made = Place(top, hub, api.TOKEN)
         made.cml(f'echo "$@" >> "{top}/said"; cat "$5" >> "{top}/said"')
+        yield made
+
+
+@pytest.fixture(scope="session")
+def start(finished: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What every :class:`Place` is a copy of."""
+    return make_start(finished.folder, tmp_path_factory.mktemp("start"))
+
+
+@pytest.fixture
+def place(start: Path, tmp_path: Path) -> Iterator[Place]:
+    """A place that a test may change."""
+    with make_place(start, tmp_path / "place") as made:
         yield made
