@@ -32,9 +32,8 @@ run: data ## run the pipeline and print what came out
 	@$(BIN)/dvc repro
 	@$(BIN)/mainline summary
 
-test: setup ## run the tests, the fast ones first
-	@$(BIN)/pytest -q -m "not slow"
-	@$(BIN)/pytest -q -m slow || [ $$? -eq 5 ]
+test: setup ## run the tests, in parts side by side (ARGS="-k name" for some)
+	@$(BIN)/python scripts/run_tests.py $(ARGS)
 
 check: setup ## lint, formatting, types, the embedded data, the workflows
 	@$(BIN)/ruff check .
@@ -47,8 +46,10 @@ check: setup ## lint, formatting, types, the embedded data, the workflows
 lock: setup ## resolve pyproject.toml into requirements.lock (ARGS=--upgrade moves versions)
 	@$(BIN)/python scripts/lock.py $(ARGS)
 
-bench: data ## measure the pipeline
+bench: data ## measure the pipeline, the comparison and a pull request's run
 	@$(BIN)/python scripts/bench.py
+	@$(BIN)/python scripts/bench_compare.py
+	@$(BIN)/python scripts/bench_pull_request.py
 
 remote: setup ## move the data to storage of your own: make remote URL=s3://bucket/path
 	@[ -n "$(URL)" ] || { echo "mainline: URL is missing; fix: make remote URL=s3://bucket/path (or gs://, azure://, ssh://, or a folder)" >&2; exit 1; }

@@ -14,7 +14,8 @@ SOURCE = ROOT / "src"
 MODULES = sorted(SOURCE.rglob("*.py"))
 FLOORS = ("data", "train", "evaluate", "compare", "release", "rollout")
 GROUND = {
-    f"mainline.{name}" for name in ("config", "project", "errors", "files", "console", "paths", "threads", "github")
+    f"mainline.{name}"
+    for name in ("config", "project", "errors", "files", "console", "paths", "threads", "github", "child")
 }
 # Storage is a house of its own beside the pipeline.
 STORAGE = {"mainline.dvc", "mainline.objects", "mainline.plugins", "mainline.remote"}

@@ -20,6 +20,7 @@ from typing import Any
 import yaml
 from configobj import ConfigObj
 
+from mainline import child
 from mainline.errors import UserError
 from mainline.objects import Output
 
@@ -154,16 +155,7 @@ def run(arguments: Sequence[str], root: Path, seconds: float, about: str = "dvc"
         "DVC_SITE_CACHE_DIR": str(root / ".dvc" / "tmp" / "site"),
     }
     try:
-        return subprocess.run(
-            [sys.executable, "-m", "dvc", *arguments],
-            cwd=root,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=seconds,
-            check=False,
-        )
+        return child.run([sys.executable, "-m", "dvc", *arguments], root, seconds=seconds, environment=environment)
     except subprocess.TimeoutExpired as error:
         raise UserError(
             f"{about}: no end after {seconds:.0f} seconds",

@@ -9,6 +9,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+from mainline import child
 from mainline.errors import UserError
 from mainline.files import write_atomic
 
@@ -72,7 +73,7 @@ def _name(requirement: str) -> str:
 def _script(root: Path, name: str, seconds: float) -> None:
     command = [sys.executable, str(root / "scripts" / name)]
     try:
-        done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=seconds, check=False)
+        done = child.run(command, root, seconds=seconds)
     except subprocess.TimeoutExpired as error:
         raise UserError(f"scripts/{name}: no end after {seconds:.0f} seconds", "check the network") from error
     if done.returncode != 0:

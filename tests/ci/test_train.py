@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -146,8 +148,29 @@ def test_batches_that_the_remote_lacks_are_named(clone: Path, tmp_path: Path) ->
             if item.is_file() and item.read_bytes() == b"1\n":
                 item.unlink()
     (clone / "data" / "1.csv").unlink()
-    with pytest.raises(UserError, match=r"data\.dvc: the batches are not all in the remote"):
+    names = r"data\.dvc: the batches are not all in the remote: data/1\.csv \(b026324c6904b2a9cb4b88d6d61c81d1\)$"
+    with pytest.raises(UserError) as caught:
         train(push=True)
+    assert re.search(names, caught.value.problem)
+    assert re.search(names, json.loads((clone / "reports" / "stopped.json").read_text())["problem"])
+
+
+def test_a_folder_whose_list_the_remote_lacks_is_named(clone: Path, tmp_path: Path) -> None:
+    lists = [item for folder in (tmp_path / "storage", clone / ".dvc" / "cache") for item in folder.rglob("*.dir")]
+    assert len(lists) == 2
+    for item in lists:
+        item.unlink()
+    shutil.rmtree(clone / "data")
+    with pytest.raises(UserError, match=r"not all in the remote: data \(\w{32}\.dir\)\n") as caught:
+        train(push=True)
+    assert "dvc push" in caught.value.fix
+
+
+def test_what_stopped_an_earlier_run_is_forgotten(clone: Path) -> None:
+    (clone / "reports").mkdir()
+    (clone / "reports" / "stopped.json").write_text("{}")
+    train(push=True)
+    assert not (clone / "reports" / "stopped.json").exists()
 
 
 def test_a_stage_that_fails_leaves_no_verdict_behind(clone: Path) -> None:

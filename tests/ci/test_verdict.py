@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mainline.ci.event import PullRequest
-from mainline.ci.verdict import Results, judge, post_comment, write_summary
+from mainline.ci.verdict import Results, judge, post_comment, report_text, write_summary
 from mainline.cli import app
 from mainline.github import GitHub
 
@@ -156,3 +156,15 @@ def test_nothing_that_fails_here_is_an_error(
     assert CliRunner().invoke(app, ["ci", "comment"]).exit_code == 0
     monkeypatch.delenv("GITHUB_TOKEN")
     assert CliRunner().invoke(app, ["ci", "comment"]).exit_code == 0
+
+
+def test_what_stopped_the_run_stands_in_the_report(tmp_path: Path) -> None:
+    (tmp_path / "stopped.json").write_text(json.dumps({"problem": "data/1.csv is\nnowhere <b>", "fix": "push it"}))
+    text = report_text(tmp_path)
+    assert "**data/1.csv is nowhere &lt;b>**" in text and "To mend it: push it" in text
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '"x"', "null"])
+def test_a_note_that_is_none_is_passed_over(tmp_path: Path, content: str) -> None:
+    (tmp_path / "stopped.json").write_text(content)
+    assert report_text(tmp_path).startswith("## No verdict")

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -22,7 +23,8 @@ import yaml
 ROOT = Path(__file__).parents[2]
 REPOSITORY = "ada/loans"
 BIN = Path(sys.executable).parent
-# What the actions that download would have done, by the part that matters here.
+# What the actions that download would have done, by the part that matters here. With LENT, setup finds this environment
+# in .venv, stamped as its own, and the code of the work tree goes first; without, it makes one as on GitHub.
 STAND_INS = {
     "actions/checkout": """
     - shell: bash
@@ -32,9 +34,23 @@ STAND_INS = {
         git remote add origin "$STAND_IN/origin.git"
         git fetch --quiet origin
         git checkout --quiet --detach "${REF:-origin/main}"
+        if [ -n "$LENT" ]; then
+          mkdir .venv
+          ln -s "$LENT/bin" .venv/bin
+          cd scripts
+          python3 -c "import bootstrap; open(bootstrap.STAMP, 'w').write(bootstrap.wanted_stamp())"
+          cd ..
+          echo "PYTHONPATH=$PWD/src" >> "$GITHUB_ENV"
+        fi
 """,
     "actions/setup-python": "",
-    "actions/cache": "",
+    "actions/cache": """
+    - shell: bash
+      env: {INTO: "${{ inputs.path }}"}
+      run: |
+        kept="$STAND_IN/cache-of-dvc"
+        if [ "$INTO" = .dvc/cache ] && [ -d "$kept" ]; then ln -s "$kept" "$INTO"; fi
+""",
     "actions/upload-artifact": """
     - shell: python
       env: {NAME: "${{ inputs.name }}", PATHS: "${{ inputs.path }}"}
@@ -57,27 +73,6 @@ STAND_INS = {
       run: echo "$STAND_IN/cml" >> "$GITHUB_PATH"
 """,
 }
-# Until `mainline compare` is there: promotes, but for a model that hardly learned (C below 0.001).
-COMPARE = '''
-
-@app.command()
-def compare(against: str = "") -> None:
-    """Stand in for the comparison."""
-    import json
-    import subprocess
-    from pathlib import Path
-
-    import yaml
-
-    good = yaml.safe_load(Path("params.yaml").read_text())["model"]["estimator"]["C"] >= 0.001
-    subprocess.run(["git", "rev-parse", "--verify", against + "^{commit}"], check=True)
-    head = subprocess.run(["git", "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
-    word = "promote" if good else "reject"
-    verdict = {"verdict": word, "reason": "by the stand-in", "head": {"commit": head}}
-    Path("reports/verdict.json").write_text(json.dumps(verdict))
-    Path("reports/report.md").write_text(f"# {word}\\n")
-    raise typer.Exit(0 if good else 1)
-'''
 
 
 def load_api() -> ModuleType:
@@ -146,8 +141,9 @@ class Place:
         return git(self.clone, "rev-parse", "HEAD")
 
     def dvc(self, *arguments: str) -> None:
-        """Run DVC in the clone."""
-        subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=self.clone, check=True)
+        """Run DVC in the clone, on the clone's own code."""
+        own = {"PATH": f"{BIN}:{os.environ['PATH']}", "PYTHONPATH": str(self.clone / "src"), "DVC_NO_ANALYTICS": "1"}
+        subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=self.clone, env=os.environ | own, check=True)
 
     def cml(self, script: str) -> None:
         """Let ``cml`` do what ``script`` says."""
@@ -156,15 +152,22 @@ class Place:
         file.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
         file.chmod(0o755)
 
-    def run(self, *, home: str = REPOSITORY, real_check: bool = False) -> Outcome:
-        """Run the workflow for the clone's head as act does, on this machine."""
+    def forget(self) -> None:
+        """Let no run find the objects of earlier ones."""
+        shutil.rmtree(self.top / "cache-of-dvc")
+
+    def run(self, *, home: str = REPOSITORY, real: bool = False) -> Outcome:
+        """Run the workflow for the clone's head as act does, on this machine.
+
+        With ``real``, each job installs its own environment and `make check` checks; without, both are passed over.
+        """
         head, base = git(self.clone, "rev-parse", "HEAD"), git(self.clone, "rev-parse", "origin/main")
         side = {"sha": head, "ref": "topic", "repo": {"full_name": home}}
         other = {"sha": base, "ref": "main", "repo": {"full_name": REPOSITORY}}
         event = {"action": "synchronize", "number": 7, "pull_request": {"number": 7, "head": side, "base": other}}
         (self.top / "event.json").write_text(json.dumps(event), encoding="utf-8")
         shutil.rmtree(self.top / "artifacts", ignore_errors=True)
-        return self._act("pull_request", "pull-request.yml", real_check)
+        return self._act("pull_request", "pull-request.yml", real)
 
     def report(self, head: str, home: str, conclusion: str) -> Outcome:
         """Run the workflow that takes in a fork's run."""
@@ -173,12 +176,12 @@ class Place:
         (self.top / "event.json").write_text(json.dumps(event), encoding="utf-8")
         return self._act("workflow_run", "report.yml", False)
 
-    def _act(self, event: str, workflow: str, real_check: bool) -> Outcome:
+    def _act(self, event: str, workflow: str, real: bool) -> Outcome:
         tools = self.top / "tools"
         tools.mkdir(exist_ok=True)
         (tools / "make").write_text("#!/bin/sh\necho not checked here\n", encoding="utf-8")
         (tools / "make").chmod(0o755)
-        path = f"{BIN}:{os.environ['PATH']}" if real_check else f"{tools}:{os.environ['PATH']}"
+        path = f"{BIN}:{os.environ['PATH']}" if real else f"{tools}:{os.environ['PATH']}"
         path = ":".join(part for part in path.split(":") if part != str(BIN))
         command = [
             str(BIN / "act"), event, "--workflows", f".github/workflows/{workflow}",
@@ -187,6 +190,7 @@ class Place:
             "--secret", f"GITHUB_TOKEN={self.token}", "--env", f"GITHUB_API_URL={self.hub.url}",
             "--env", f"GITHUB_REPOSITORY={REPOSITORY}", "--env", f"STAND_IN={self.top}",
             "--env", f"UV_CACHE_DIR={Path.home() / '.cache' / 'uv'}",
+            "--env", f"LENT={'' if real else BIN.parent}",
         ]  # fmt: skip
         for action, folder in self._stand_ins().items():
             command += ["--local-repository", f"{action}={folder}"]
@@ -224,39 +228,41 @@ class Place:
         return found
 
 
-@pytest.fixture(scope="session")
-def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clone of this work tree and its bare origin; ``main`` and ``topic`` are the same commit."""
-    top = tmp_path_factory.mktemp("start")
-    clone = top / "clone"
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
-    for name in filter(None, listed.stdout.decode().split("\0")):
-        if (ROOT / name).is_file():
-            (clone / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, clone / name)
-    cli = clone / "src" / "mainline" / "cli.py"
-    text = cli.read_text(encoding="utf-8")
-    if "def compare(" not in text:
-        cli.write_text(text.replace('\n\nif __name__ == "__main__"', COMPARE + '\n\nif __name__ == "__main__"'))
-    git(top, "init", "--quiet", "--bare", "origin.git")
-    git(clone, "init", "--quiet", "--initial-branch=main")
-    git(clone, "add", "--all")
-    git(clone, "commit", "--quiet", "--message=Start")
+def make_start(finished: Path, top: Path) -> Path:
+    """Put a clone of the folder ``finished`` and a bare origin into ``top``; return it.
+
+    ``main`` pins the model that the pipeline has made there, and ``cache-of-dvc`` holds it.
+    """
+    git(top, "clone", "--quiet", "--no-local", "--origin=finished", str(finished), "clone")
+    shutil.copy(finished / "dvc.lock", top / "clone" / "dvc.lock")
+    git(top / "clone", "commit", "--quiet", "--all", "--allow-empty", "--message=Lock")
+    git(top, "clone", "--quiet", "--bare", "clone", "origin.git")
+    git(top / "clone", "remote", "add", "origin", "../origin.git")
+    git(top / "clone", "fetch", "--quiet", "origin")
+    git(top / "clone", "switch", "--quiet", "--create", "topic")
+    shutil.copytree(finished / ".dvc" / "cache", top / "cache-of-dvc")
     return top
 
 
-@pytest.fixture
-def place(start: Path, tmp_path: Path) -> Iterator[Place]:
-    """A copy of the clone on the branch ``topic``, which a test may change."""
-    top = tmp_path / "place"
+@contextmanager
+def make_place(start: Path, top: Path) -> Iterator[Place]:
+    """Yield a copy of ``start`` in the new folder ``top``; DVC in its clone begins with an empty cache."""
     shutil.copytree(start, top, symlinks=True)
-    git(top / "clone", "remote", "add", "origin", str(top / "origin.git"))
-    git(top / "clone", "push", "--quiet", "origin", "main")
-    git(top / "clone", "fetch", "--quiet", "origin")
-    git(top / "clone", "switch", "--quiet", "--create", "topic")
     api = load_api()
     with api.hub() as hub:
         made = Place(top, hub, api.TOKEN)
         made.cml(f'echo "$@" >> "{top}/said"; cat "$5" >> "{top}/said"')
+        yield made
+
+
+@pytest.fixture(scope="session")
+def start(finished: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What every :class:`Place` is a copy of."""
+    return make_start(finished.folder, tmp_path_factory.mktemp("start"))
+
+
+@pytest.fixture
+def place(start: Path, tmp_path: Path) -> Iterator[Place]:
+    """A place that a test may change."""
+    with make_place(start, tmp_path / "place") as made:
         yield made

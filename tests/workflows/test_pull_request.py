@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ def states(place: Any) -> list[tuple[str, str]]:
 
 def test_words_alone_get_their_status_without_training(place: Any) -> None:
     head = place.edit("README.md", lambda text: text + "\nMore.\n")
-    outcome = place.run(real_check=True)
+    outcome = place.run(real=True)
     assert outcome.code == 0
     assert states(place) == [(head, "success")] and "documentation only" in place.hub.statuses[0]["description"]
     assert "mainline ci train" not in outcome.log and not outcome.artifact.exists()
@@ -74,3 +75,48 @@ def test_bad_data_are_red_and_named(place: Any) -> None:
     assert states(place) == [(head, "failure")] and "no verdict" in place.hub.statuses[0]["description"]
     assert place.origin == head and not (outcome.artifact / "verdict.json").exists()
     assert "CELLULAR" in outcome.log and "contact" in (outcome.artifact / "report.md").read_text()
+
+
+def test_an_identical_model_is_made_again_and_promoted_as_it_is(place: Any) -> None:
+    """Nothing of an earlier run is there, so the run proves the lock by training, and the champion's by building it."""
+    place.forget()
+    head = place.edit("Makefile", lambda text: text + "\n# touched\n")
+    outcome = place.run()
+    assert outcome.code == 0
+    assert "dvc.lock fits code, data and params" in outcome.log and "fitting 13 features" in outcome.log
+    assert place.origin == head and states(place) == [(head, "success")]
+    assert outcome.json("verdict.json")["case"] == "identical model"
+    assert "byte for byte" in place.hub.statuses[0]["description"]
+    assert "byte for byte" in (place.top / "said").read_text()
+
+
+def test_a_lock_that_its_author_committed_is_left_alone(place: Any) -> None:
+    # Given an author who has run the pipeline, and whose objects an earlier run of this pull request has kept
+    place.dvc("config", "--quiet", "--local", "cache.dir", str(place.top / "cache-of-dvc"))
+    place.edit("params.yaml", lambda text: text.replace("C: 1.0", "C: 0.9"))
+    place.dvc("pull", "--quiet", "data.dvc")
+    place.dvc("repro", "--quiet")
+    head = place.push("Lock")
+    outcome = place.run()
+    assert outcome.code == 0
+    assert place.origin == head and states(place) == [(head, "success")]
+    assert outcome.json("verdict.json")["case"] == "compared"
+    assert "dvc.lock fits code, data and params" in outcome.log and "fitting" not in outcome.log
+
+
+def test_an_object_that_is_in_no_remote_is_rejected_by_name(place: Any) -> None:
+    place.dvc("pull", "--quiet", "data.dvc")
+    batch = place.clone / "data" / "2009-05.csv"
+    text = batch.read_text(encoding="utf-8")
+    batch.unlink()
+    batch.write_text(text[: text.rstrip("\n").rindex("\n") + 1], encoding="utf-8")
+    place.dvc("add", "--quiet", "data")
+    head = place.push("A batch that nobody pushed")
+    outcome = place.run()
+    assert outcome.code != 0
+    assert place.origin == head and states(place) == [(head, "failure")]
+    assert not (outcome.artifact / "verdict.json").exists()
+    named = r"data\.dvc: the batches are not all in the remote: data \(\w{32}\.dir\)"
+    for text in (outcome.log, (outcome.artifact / "report.md").read_text(), place.hub.checks[0]["output"]["summary"]):
+        assert re.search(named, text), text
+    assert "not all in the remote" in (place.top / "said").read_text()

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mainline import child
 from mainline.errors import UserError
 
 SECONDS = 300.0
@@ -99,9 +100,7 @@ def git(arguments: Sequence[str], *, root: Path = Path(), extra: Mapping[str, st
     command = ["git", "-c", "core.hooksPath=/dev/null", *arguments]
     environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0", **(extra or {})}
     try:
-        done = subprocess.run(
-            command, cwd=root, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False
-        )
+        done = child.run(command, root, seconds=SECONDS, environment=environment)
     except subprocess.TimeoutExpired as error:
         raise UserError(f"git {arguments[0]}: no end after {SECONDS:.0f} seconds", "run the job again") from error
     if done.returncode != 0:

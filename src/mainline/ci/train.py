@@ -14,12 +14,15 @@ import yaml
 from mainline import dvc
 from mainline.ci.event import PullRequest, git
 from mainline.ci.plan import stale_stages
+from mainline.compare.champion import cache_folder
 from mainline.console import say
 from mainline.errors import UserError
-from mainline.objects import data_outputs, stage_outputs
+from mainline.files import write_json
+from mainline.objects import data_outputs, expand, intact, stage_outputs
 from mainline.remote import is_embedded
 
 SECONDS = 6 * 3600.0
+SHOWN = 5
 KEYS = ("GITHUB_TOKEN", "GH_TOKEN", "REPO_TOKEN", "ACTIONS_RUNTIME_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN")
 BOT = {"name": "github-actions[bot]", "email": "41898282+github-actions[bot]@users.noreply.github.com"}
 
@@ -32,10 +35,19 @@ def train(*, push: bool, root: Path = Path()) -> bool:
 
     Raises:
         UserError: data are missing from the remote, a stage failed, a lock that fits gave other hashes, or the push
-            failed. The verdict of an earlier run is gone in every case.
+            failed. The verdict of an earlier run is gone in every case; reports/stopped.json has the reason, for the
+            report.
     """
-    for name in ("verdict.json", "report.md", "report.html", "pull_request.json"):
+    for name in ("verdict.json", "report.md", "report.html", "pull_request.json", "stopped.json"):
         (root / "reports" / name).unlink(missing_ok=True)
+    try:
+        return _train(push=push, root=root)
+    except UserError as error:
+        write_json(root / "reports" / "stopped.json", {"problem": error.problem, "fix": error.fix})
+        raise
+
+
+def _train(*, push: bool, root: Path) -> bool:
     stale = stale_stages(root)
     say(f"dvc.lock does not fit: {', '.join(stale)}" if stale else "dvc.lock fits code, data and params")
     embedded = is_embedded(root)
@@ -100,13 +112,19 @@ def _pull_data(root: Path) -> None:
     """Fetch the batches that a stage depends on; those nobody asks for stay where they are."""
     pipeline = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8")) or {}
     wanted = {str(item) for stage in (pipeline.get("stages") or {}).values() for item in stage.get("deps", [])}
-    files = sorted({output.source for output in data_outputs(root) if output.path in wanted})
+    outputs = [output for output in data_outputs(root) if output.path in wanted]
+    files = sorted({output.source for output in outputs})
     if not files:
         return
     done = dvc.run(["pull", "--quiet", *files], root, SECONDS)
     if done.returncode != 0:
+        # DVC itself, asked to be quiet, gives no name.
+        cache = cache_folder(root)
+        lacking = [f"{path} ({oid})" for oid, path in expand(outputs, cache).items() if not intact(cache, oid)]
+        more = f" and {len(lacking) - SHOWN} more" if len(lacking) > SHOWN else ""
+        names = ", ".join(lacking[:SHOWN]) + more if lacking else dvc.said(done.stderr)
         raise UserError(
-            f"{', '.join(files)}: the batches are not all in the remote: {dvc.said(done.stderr)}",
+            f"{', '.join(files)}: the batches are not all in the remote: {names}",
             "`dvc push` on the machine that has them; for storage of your own, check the key in the secrets",
         )
 

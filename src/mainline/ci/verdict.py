@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from mainline import child
 from mainline.ci.event import PullRequest, append
 from mainline.console import say, warn
 from mainline.errors import UserError
@@ -20,6 +21,7 @@ from mainline.github import LARGEST_BODY, GitHub, State, fit
 REPORTS = Path("reports")
 SUMMARY_LIMIT = 1024 * 1024 - 1024
 SHOWN = 20
+LONGEST = 2000  # letters of the sentence that says what stopped a run
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,13 @@ def stopped(folder: Path = REPORTS) -> str:
     """Return a report in Markdown for a run that came to no verdict."""
     lines = ["## No verdict", "", "The run stopped before the champion and the challenger could be compared."]
     try:
+        why = json.loads((folder / "stopped.json").read_text(encoding="utf-8"))
+        words = {key: _cell(str(why[key]), LONGEST) for key in ("problem", "fix")}
+    except (OSError, ValueError, KeyError, TypeError):
+        words = {}
+    if words:
+        lines += ["", f"**{words['problem']}**", *(["", f"To mend it: {words['fix']}"] if words["fix"] else [])]
+    try:
         violations = json.loads((folder / "validation.json").read_text(encoding="utf-8"))["violations"]
         rows = [
             [str(item.get(key, "")) for key in ("batch", "line", "column", "check", "count")] for item in violations
@@ -128,9 +137,7 @@ def post_comment(
     if program := shutil.which("cml", path=environment.get("PATH")):
         quiet = {"ITERATIVE_DO_NOT_TRACK": "1", "CI": "true"}
         try:
-            done = subprocess.run(
-                [program, *arguments], env={**environment, **quiet}, capture_output=True, text=True, timeout=120
-            )
+            done = child.run([program, *arguments], seconds=120, environment={**environment, **quiet})
         except (OSError, subprocess.TimeoutExpired) as error:
             warn(f"CML did not post the report: {type(error).__name__}")
         else:
@@ -152,5 +159,5 @@ def post_comment(
         return False
 
 
-def _cell(text: str) -> str:
-    return " ".join(text.replace("|", "\\|").replace("<", "&lt;").split())[:120]
+def _cell(text: str, longest: int = 120) -> str:
+    return " ".join(text.replace("|", "\\|").replace("<", "&lt;").split())[:longest]

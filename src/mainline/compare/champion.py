@@ -10,17 +10,16 @@ import fcntl
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import yaml
 from configobj import ConfigObj
 
-from mainline import dvc
+from mainline import child, dvc
 from mainline.compare.git import git, text_at
 from mainline.compare.scoring import environment
 from mainline.errors import UserError
@@ -175,20 +174,17 @@ def _rebuild(want: Pinned, tree: Path) -> None:
     Raises:
         NotReproducible: it fails, or gives another model than the lock pins.
     """
-    with tempfile.TemporaryFile("w+") as said:
-        command = [sys.executable, "-m", "dvc", "repro", "--no-run-cache", "train"]
-        data = [sys.executable, "-m", "dvc", "pull", *data_read(tree)]
-        settings: dict[str, Any] = {"cwd": tree, "env": environment(tree), "stdin": subprocess.DEVNULL}
-        for step in (data, command) if data_read(tree) else (command,):
-            try:
-                done = subprocess.run(step, stdout=said, stderr=said, timeout=SECONDS, check=False, **settings)
-            except subprocess.TimeoutExpired as error:
-                raise NotReproducible(f"building it again took more than {SECONDS:.0f} seconds") from error
-            if done.returncode != 0:
-                said.seek(0)
-                lines = [line.strip() for line in said.read().splitlines() if line.strip()]
-                errors = [line for line in lines if line.startswith(("✗", "ERROR"))] or lines[-1:]
-                raise NotReproducible(f"building it again failed: {' / '.join(errors)[:300]}")
+    command = [sys.executable, "-m", "dvc", "repro", "--no-run-cache", "train"]
+    data = [sys.executable, "-m", "dvc", "pull", *data_read(tree)]
+    for step in (data, command) if data_read(tree) else (command,):
+        try:
+            done = child.run(step, tree, seconds=SECONDS, environment=environment(tree))
+        except subprocess.TimeoutExpired as error:
+            raise NotReproducible(f"building it again took more than {SECONDS:.0f} seconds") from error
+        if done.returncode != 0:
+            lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+            errors = [line for line in lines if line.startswith(("✗", "ERROR"))] or lines[-1:]
+            raise NotReproducible(f"building it again failed: {' / '.join(errors)[:300]}")
     found = _locked(tree / "dvc.lock")
     differ = [path for path in map_posix(NEEDED) if found.get(path) != want.outputs[path]]
     if differ:

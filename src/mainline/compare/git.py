@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+from mainline import child
 from mainline.errors import UserError
 
 SECONDS = 120.0
@@ -19,7 +20,7 @@ def git(*arguments: str, root: Path = Path(), check: bool = True) -> str:
     """
     command = ["git", "--no-optional-locks", *arguments]
     try:
-        done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=SECONDS, check=False)
+        done = child.run(command, root, seconds=SECONDS)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise UserError(f"git {arguments[0]}: {error}", "is git installed, and this folder a repository?") from error
     if check and done.returncode != 0:

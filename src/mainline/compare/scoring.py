@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mainline import child
 from mainline.errors import UserError
 from mainline.files import read_json, replace_atomic, write_json
 
@@ -94,16 +95,7 @@ def predictions(root: Path, rows: Path, seconds: float = SECONDS) -> Predictions
         options = [str(rows.resolve()), str(out), "--latency", str(latency)]
         command = [sys.executable, "-m", "mainline.cli", "predict", *options]
         try:
-            done = subprocess.run(
-                command,
-                cwd=root,
-                env=environment(root),
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=seconds,
-                check=False,
-            )
+            done = child.run(command, root, seconds=seconds, environment=environment(root))
         except subprocess.TimeoutExpired as error:
             raise CannotScore(f"no predictions after {seconds:.0f} seconds") from error
         if done.returncode != 0:
