@@ -127,6 +127,32 @@ class Compare(Room):
     size_ratio: float | None = Field(default=3.0, gt=0)
 
 
+class ServeLog(Room):
+    """The prediction log (see ``mainline.serve.log``)."""
+
+    folder: str = ".mainline/log"
+    sample: float = Field(default=1.0, ge=0, le=1)
+    keep_days: int | None = Field(default=90, ge=1)
+    rotate_mb: float = Field(default=64.0, gt=0)
+    rotate_minutes: float = Field(default=60.0, gt=0)
+    flush_ms: float = Field(default=100.0, gt=0)
+    sync_seconds: float = Field(default=1.0, ge=0)
+    waiting: int = Field(default=10_000, ge=1)
+
+
+class Serve(Room):
+    """The service."""
+
+    log: ServeLog = ServeLog()
+
+
+class Score(Room):
+    """Batch scoring (see ``mainline.serve.batch``)."""
+
+    max_rejected: float = Field(default=0.01, ge=0, le=1)
+    chunk_mb: float = Field(default=8.0, gt=0)
+
+
 class Settings(Room):
     """The whole of params.yaml."""
 
@@ -137,6 +163,8 @@ class Settings(Room):
     evaluate: Evaluate
     gates: Gates
     compare: Compare = Compare()
+    serve: Serve = Serve()
+    score: Score = Score()
 
     @model_validator(mode="after")
     def _positive_fits_task(self) -> Settings:
