@@ -141,8 +141,14 @@ class ServeLog(Room):
 
 
 class Serve(Room):
-    """The service."""
+    """The service (see ``mainline.serve``)."""
 
+    accept: list[str] = []
+    max_rows: int = Field(default=1000, ge=1)
+    max_body_kb: int = Field(default=1024, ge=1)
+    timeout_seconds: float = Field(default=5.0, gt=0)
+    drain_seconds: int = Field(default=20, ge=1)
+    api_key_env: str | None = None
     log: ServeLog = ServeLog()
 
 
