@@ -11,6 +11,8 @@ import typer.core
 
 from mainline.cli_ci import ci, github
 from mainline.cli_log import log
+from mainline.cli_score import score
+from mainline.cli_serve import serve
 from mainline.threads import SINGLE
 
 
@@ -41,7 +43,9 @@ app = typer.Typer(
 )
 app.add_typer(ci, name="ci")
 app.add_typer(github, name="github")
+app.command()(serve)
 app.add_typer(log, name="log")
+app.command()(score)
 
 
 @app.command()

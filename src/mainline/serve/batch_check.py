@@ -1,0 +1,104 @@
+"""The service's check on the columns of a part: which rows may be scored, and why the others may not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from mainline.data.redact import redact
+from mainline.serve.batch_cells import Column, explain
+from mainline.serve.rules import Fault, Rule
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mainline.serve.request import Checker
+
+ROWS = 10_000  # rows at a time that are looked at one by one
+
+
+@dataclass(frozen=True)
+class Reject:
+    """A fault of one row: its index within the part, and what the service would answer."""
+
+    row: int
+    column: str
+    value: Any
+    reason: str
+
+
+def check_columns(
+    columns: Mapping[str, Column], rows: int, checker: Checker, accepted: frozenset[str]
+) -> tuple[NDArray[np.bool_], list[Reject]]:
+    """Return the mask of good rows ``(rows,)``, and every fault of the others in order of rows.
+
+    A row is good if, and only if, ``checker`` finds nothing in it. A distinct value of a column is looked at once; only
+    the rows with a fault, or all if the schema has checks of the project's own, go through the checker one by one.
+    """
+    import numpy as np
+
+    good = np.ones(rows, dtype=bool)
+    for name in checker.required:
+        if name not in columns and name not in accepted:
+            good[:] = False
+    for name, column in columns.items():
+        rule = checker.rules[name]
+        good &= column.map(partial(_passes, rule=rule, accepted=name in accepted), bool)
+    rejects = _explain(columns, np.flatnonzero(~good), checker)
+    if checker.notes:
+        late = _explain(columns, np.flatnonzero(good), checker)
+        good[[reject.row for reject in late]] = False
+        rejects = sorted([*rejects, *late], key=lambda reject: reject.row)
+    return good, rejects
+
+
+def _passes(value: Any, rule: Rule, accepted: bool) -> bool:
+    if value is None:
+        return accepted or rule.nullable
+    try:
+        read = rule.read(value)
+    except Fault:
+        return False
+    return accepted or rule.fault(read) is None
+
+
+def _explain(columns: Mapping[str, Column], rows: Sequence[int] | NDArray[np.intp], checker: Checker) -> list[Reject]:
+    """Return what the checker says of ``rows``."""
+    found = []
+    for start in range(0, len(rows), ROWS):
+        some = [int(row) for row in rows[start : start + ROWS]]
+        given = [{name: column.distinct[column.which[row]] for name, column in columns.items()} for row in some]
+        for problem in checker.check(given).problems:
+            name = problem["field"] or ""
+            value = given[problem["row"]].get(name)
+            rule = checker.rules.get(name)
+            hints = [problem.get("hint", ""), explain(value, rule.kind) if rule else ""]
+            reason = "; ".join([problem["problem"], *filter(None, hints)])
+            shown = redact(value, rule.marks.pii) if rule else value
+            found.append(Reject(some[problem["row"]], name, shown, reason))
+    return found
+
+
+def typed(column: Column, rule: Rule, good: NDArray[np.bool_]) -> NDArray[Any]:
+    """Return the model's values of the good rows: whole numbers or floats (missing: NaN), objects (missing: None)."""
+    import numpy as np
+
+    used = np.zeros(len(column.distinct), dtype=bool)
+    used[column.which[good]] = True
+    pairs = list(zip(column.distinct, used, strict=True))
+    read = [
+        rule.read(value) if use and value is not None else None
+        for value, use in zip(column.distinct, used, strict=True)
+    ]
+    made: NDArray[Any]
+    if rule.kind in ("integer", "number"):
+        whole = rule.kind == "integer" and not any(use and value is None for value, use in pairs)
+        empty: Any = 0 if whole else float("nan")
+        made = np.array([empty if value is None else value for value in read], dtype=np.int64 if whole else np.float64)
+    else:
+        made = np.empty(len(read), dtype=object)
+        made[:] = read
+    return made[column.which[good]]
