@@ -100,8 +100,8 @@ class Checker:
         later: Iterable[str] = (),
         together: Sequence[Any] = (),
     ) -> None:
-        accepted = set(accept)
-        self.rules, self.required, self._later = dict(rules), tuple(required), frozenset(later)
+        self.accepted = accepted = frozenset(accept)
+        self.rules, self.required, self.later = dict(rules), tuple(required), frozenset(later)
         self._plan = tuple((name, rule, name in self.required, name in accepted) for name, rule in rules.items())
         self._slow = {name: rule.deferred for name, rule in rules.items() if rule.deferred and name not in accepted}
         self._together = tuple(together)
@@ -176,7 +176,7 @@ class Checker:
         return made
 
     def _extra(self, index: int, name: str, value: Any) -> dict[str, Any]:
-        if name in self._later:
+        if name in self.later:
             words = "is known only after the event: a prediction may not use it"
             return _problem(index, name, None, words) | {"hint": "leave the field out"}
         # The value of a field that nobody declared may be personal: it is not sent back.
