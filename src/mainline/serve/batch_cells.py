@@ -8,9 +8,10 @@ from __future__ import annotations
 import datetime as dt
 import decimal
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from mainline.serve.rules import Fault, Rule
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,34 +24,117 @@ FLAGS = {"true": True, "false": False, "1": True, "0": False}
 
 
 @dataclass(frozen=True)
-class Column:
-    """One column of a part: its distinct values as a request's JSON would carry them, and which row has which."""
+class Distinct:
+    """A column as its distinct values, as a request's JSON would carry them, and which row has which."""
 
-    distinct: list[Any]
+    values: list[Any]
     which: NDArray[np.intp]
 
-    def map(self, function: Callable[[Any], Any], dtype: Any) -> NDArray[Any]:
-        """Return ``function`` of each row's value ``(n,)``; it is called once for each distinct value."""
+    def at(self, row: int) -> Any:
+        """Return the JSON value of a row."""
+        return self.values[self.which[row]]
+
+    def passing(self, rule: Rule, accepted: bool) -> NDArray[np.bool_]:
+        """Return the mask of rows in which the service would find no fault."""
         import numpy as np
 
-        found = np.empty(len(self.distinct), dtype=dtype)
-        for index, value in enumerate(self.distinct):
-            found[index] = function(value)
-        return found[self.which]
+        return np.array([_passes(value, rule, accepted) for value in self.values], dtype=bool)[self.which]
+
+    def typed(self, rule: Rule, good: NDArray[np.bool_]) -> NDArray[Any]:
+        """Return the model's values of the good rows: whole numbers, floats (missing: NaN), objects (None)."""
+        import numpy as np
+
+        used = np.zeros(len(self.values), dtype=bool)
+        used[self.which[good]] = True
+        read = [rule.read(v) if use and v is not None else None for v, use in zip(self.values, used, strict=True)]
+        made: NDArray[Any]
+        if rule.kind in ("integer", "number"):
+            lacking = any(use and value is None for value, use in zip(self.values, used, strict=True))
+            whole = rule.kind == "integer" and not lacking
+            empty: Any = 0 if whole else float("nan")
+            filled = [empty if value is None else value for value in read]
+            made = np.array(filled, dtype=np.int64 if whole else np.float64)
+        else:
+            made = np.empty(len(read), dtype=object)
+            made[:] = read
+        return made[self.which[good]]
 
 
-def column_of(cells: Any, kind: str, text: bool) -> Column:
-    """Return a column of an Arrow table; ``kind`` is that of its rule, ``text`` whether it was read from CSV."""
+@dataclass(frozen=True)
+class Numbers:
+    """A column of numbers in which nothing is missing and nothing is wrong."""
+
+    numbers: NDArray[Any]
+
+    def at(self, row: int) -> Any:
+        """See :class:`Distinct`."""
+        return self.numbers[row].item()
+
+    def passing(self, rule: Rule, accepted: bool) -> NDArray[np.bool_]:
+        """See :class:`Distinct`."""
+        import numpy as np
+
+        return np.ones(len(self.numbers), dtype=bool)
+
+    def typed(self, rule: Rule, good: NDArray[np.bool_]) -> NDArray[Any]:
+        """See :class:`Distinct`."""
+        return self.numbers[good]
+
+
+Column = Distinct | Numbers
+
+
+def column_of(cells: Any, rule: Rule, text: bool, interval: bool) -> Column:
+    """Return a column of an Arrow table.
+
+    Args:
+        text: whether it was read from CSV.
+        interval: whether the rule allows all numbers between two that it allows; then the least and the greatest
+            speak for all of them.
+    """
     import pyarrow as pa
 
     nothing: Any = pa.nulls
     array: Any = pa.concat_arrays(cells.chunks) if cells.num_chunks else nothing(0, cells.type)
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
+    if interval and (numbers := _numbers(array, rule)) is not None:
+        return Numbers(numbers)
     coded: Any = array.dictionary_encode(null_encoding="encode")
-    read = (lambda value: from_text(value, kind)) if text else from_parquet
-    distinct = [read(value) for value in coded.dictionary.to_pylist()]
-    return Column(distinct, coded.indices.to_numpy(zero_copy_only=False))
+    values = coded.dictionary.to_pylist()
+    read = [from_text(value, rule.kind) if text else from_parquet(value) for value in values]
+    return Distinct(read, coded.indices.to_numpy())
+
+
+def _numbers(array: Any, rule: Rule) -> NDArray[Any] | None:
+    """Return the numbers of a column if all of them are there and allowed, else None."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = pa.int64() if rule.kind == "integer" else pa.float64()
+    is_text = pa.types.is_string(array.type) or pa.types.is_large_string(array.type)
+    if not len(array) or array.null_count or not (is_text or pa.types.is_integer(array.type) or array.type == kind):
+        return None
+    # Arrow reads 0x10 as a whole number; nothing else here does.
+    if is_text and pc.any(pc.match_substring(array, "x", ignore_case=True)).as_py():
+        return None
+    try:
+        numbers = pc.cast(array, kind).to_numpy()
+    except pa.ArrowInvalid:
+        return None
+    ends = [numbers.min().item(), numbers.max().item()]
+    return numbers if np.isfinite(ends).all() and all(_passes(end, rule, False) for end in ends) else None
+
+
+def _passes(value: Any, rule: Rule, accepted: bool) -> bool:
+    if value is None:
+        return accepted or rule.nullable
+    try:
+        read = rule.read(value)
+    except Fault:
+        return False
+    return accepted or rule.fault(read) is None
 
 
 def from_text(text: str | None, kind: str) -> Any:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mainline.data.redact import redact
 from mainline.serve.batch_cells import Column, explain
-from mainline.serve.rules import Fault, Rule
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,8 +43,7 @@ def check_columns(
         if name not in columns and name not in accepted:
             good[:] = False
     for name, column in columns.items():
-        rule = checker.rules[name]
-        good &= column.map(partial(_passes, rule=rule, accepted=name in accepted), bool)
+        good &= column.passing(checker.rules[name], name in accepted)
     rejects = _explain(columns, np.flatnonzero(~good), checker)
     if checker.notes:
         late = _explain(columns, np.flatnonzero(good), checker)
@@ -55,22 +52,12 @@ def check_columns(
     return good, rejects
 
 
-def _passes(value: Any, rule: Rule, accepted: bool) -> bool:
-    if value is None:
-        return accepted or rule.nullable
-    try:
-        read = rule.read(value)
-    except Fault:
-        return False
-    return accepted or rule.fault(read) is None
-
-
 def _explain(columns: Mapping[str, Column], rows: Sequence[int] | NDArray[np.intp], checker: Checker) -> list[Reject]:
     """Return what the checker says of ``rows``."""
     found = []
     for start in range(0, len(rows), ROWS):
         some = [int(row) for row in rows[start : start + ROWS]]
-        given = [{name: column.distinct[column.which[row]] for name, column in columns.items()} for row in some]
+        given = [{name: column.at(row) for name, column in columns.items()} for row in some]
         for problem in checker.check(given).problems:
             name = problem["field"] or ""
             value = given[problem["row"]].get(name)
@@ -80,25 +67,3 @@ def _explain(columns: Mapping[str, Column], rows: Sequence[int] | NDArray[np.int
             shown = redact(value, rule.marks.pii) if rule else value
             found.append(Reject(some[problem["row"]], name, shown, reason))
     return found
-
-
-def typed(column: Column, rule: Rule, good: NDArray[np.bool_]) -> NDArray[Any]:
-    """Return the model's values of the good rows: whole numbers or floats (missing: NaN), objects (missing: None)."""
-    import numpy as np
-
-    used = np.zeros(len(column.distinct), dtype=bool)
-    used[column.which[good]] = True
-    pairs = list(zip(column.distinct, used, strict=True))
-    read = [
-        rule.read(value) if use and value is not None else None
-        for value, use in zip(column.distinct, used, strict=True)
-    ]
-    made: NDArray[Any]
-    if rule.kind in ("integer", "number"):
-        whole = rule.kind == "integer" and not any(use and value is None for value, use in pairs)
-        empty: Any = 0 if whole else float("nan")
-        made = np.array([empty if value is None else value for value in read], dtype=np.int64 if whole else np.float64)
-    else:
-        made = np.empty(len(read), dtype=object)
-        made[:] = read
-    return made[column.which[good]]

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from mainline.serve.scorer import Scorer
 
 
+# Pandera's checks that allow all numbers between two that they allow.
+INTERVALS = {"greater_than_or_equal_to", "less_than_or_equal_to", "greater_than", "less_than", "in_range"}
+
+
 @dataclass(frozen=True)
 class BatchModel:
     """Check, score and threshold.
@@ -27,6 +31,7 @@ class BatchModel:
     Attributes:
         accepted: columns whose odd values are let through.
         later: columns that are known only after the event.
+        intervals: columns of numbers of which all between two allowed ones are allowed.
         classes: names of the columns of a multiclass score.
         id: the id column of the rows, None if they have none.
     """
@@ -35,6 +40,7 @@ class BatchModel:
     checker: Checker
     accepted: frozenset[str]
     later: frozenset[str]
+    intervals: frozenset[str]
     task: Task
     classes: tuple[str, ...]
     threshold: float
@@ -85,9 +91,19 @@ def load_batch_model(expected: str) -> BatchModel:
     exact = read_json(SERVING / FACTS)["path"] != "onnx"
     scorer = load_scorer(SERVING.parent, load_project(settings.project).trusted if exact else ())
     columns = [item["name"] for item in scorer.inputs]
+    checker = make_checker(row, marks, columns, data.label, settings.serve.accept, scorer.refused)
+    intervals = {
+        name
+        for name, rule in checker.rules.items()
+        if rule.kind in ("integer", "number")
+        and rule.vocabulary is None
+        and not rule.deferred
+        and all(check.name in INTERVALS for check in row.to_schema().columns[name].checks)
+    }
     return BatchModel(
         scorer=scorer,
-        checker=make_checker(row, marks, columns, data.label, settings.serve.accept, scorer.refused),
+        checker=checker,
+        intervals=frozenset(intervals),
         accepted=accepted,
         later=frozenset({name for name, mark in marks.items() if mark.known == "after"} | {data.label}),
         task=settings.model.task,

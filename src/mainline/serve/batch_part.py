@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mainline.errors import UserError
-from mainline.serve.batch_cells import Column, column_of
-from mainline.serve.batch_check import Reject, check_columns, typed
+from mainline.serve.batch_cells import Column, Distinct, column_of
+from mainline.serve.batch_check import Reject, check_columns
 from mainline.serve.batch_csv import read_cells
 from mainline.serve.batch_input import Part, open_bytes
 from mainline.serve.batch_model import BatchModel, load_batch_model
@@ -118,22 +118,23 @@ def _score(piece: Slice, part: Part, job: Job, model: BatchModel, schema: Any) -
     import pyarrow as pa
 
     rules, rows = model.checker.rules, piece.table.num_rows
-    columns = {
-        name: column_of(piece.table.column(name), rules[name].kind, part.kind == "csv")
+    columns: dict[str, Column] = {
+        name: column_of(piece.table.column(name), rules[name], part.kind == "csv", name in model.intervals)
         for name in piece.table.column_names
     }
     good, rejects = check_columns(columns, rows, model.checker, model.accepted)
+    count = int(good.sum())
     names = [item["name"] for item in model.scorer.inputs]
-    absent = Column([None], np.zeros(rows, dtype=np.intp))
-    inputs = {name: typed(columns.get(name, absent), rules[name], good) for name in names}
-    scored = model.scorer.score(inputs) if good.any() else np.empty((0, max(len(model.classes), 1)))
+    absent = Distinct([None], np.zeros(rows, dtype=np.intp))
+    inputs = {name: columns.get(name, absent).typed(rules[name], good) for name in names}
+    scored = model.scorer.score(inputs) if count else np.empty((0, max(len(model.classes), 1)))
     if job.with_id and model.id is not None:
-        ids = typed(columns[model.id], rules[model.id], good)
+        ids = columns[model.id].typed(rules[model.id], good)
         made: list[Any] = [ids if ids.dtype != object else [None if item is None else str(item) for item in ids]]
     else:
-        made = [pa.array([part.file] * int(good.sum()), pa.string()), piece.lines[good]]
+        made = [_same(part.file, count), piece.lines[good]]
     made += _decide(np.asarray(scored, dtype=np.float64), model)
-    made.append(pa.array([job.release] * int(good.sum()), pa.string()))
+    made.append(_same(job.release, count))
     table = pa.table([pa.array(item, field.type) for item, field in zip(made, schema, strict=True)], schema=schema)
     header = len(part.columns)
     faults = [(int(piece.lines[reject.row]), reject) for reject in rejects]
@@ -155,6 +156,12 @@ def _decide(scored: NDArray[np.float64], model: BatchModel) -> list[Any]:
     parts = scored if scored.ndim == 2 else np.column_stack([1 - scored, scored])
     best = np.array(model.classes, dtype=object)[parts.argmax(axis=1)]
     return [*(parts[:, index] for index in range(len(model.classes))), best]
+
+
+def _same(text: str, count: int) -> Any:
+    import pyarrow as pa
+
+    return pa.repeat(pa.scalar(text, pa.string()), count)
 
 
 def _write_rejects(out: io.StringIO, file: str, faults: list[tuple[int, Reject]]) -> None:
