@@ -73,7 +73,8 @@ class Parts:
     def save(self, done: Done) -> None:
         """Write a part; its record of counts comes last and makes it complete."""
         write_atomic(self._path(done.number, "arrow"), done.scored)
-        write_atomic(self._path(done.number, "rejects"), done.rejects)
+        if done.rejects:
+            write_atomic(self._path(done.number, "rejects"), done.rejects)
         write_json(self._path(done.number, "json"), {"rows": done.rows, "rejected": done.rejected})
 
     def totals(self, count: int) -> Totals:
@@ -100,8 +101,8 @@ class Parts:
 
     def join_rejects(self, count: int, output: Path) -> None:
         """Write the faults of all parts, in order, to ``output``; no file if there is none."""
-        files = [self._path(number, "rejects") for number in range(count)]
-        if not any(file.stat().st_size for file in files):
+        files = [file for number in range(count) if (file := self._path(number, "rejects")).is_file()]
+        if not files:
             output.unlink(missing_ok=True)
             return
 

@@ -11,6 +11,7 @@ from mainline.serve.batch_input import Part
 from mainline.serve.batch_part import Done, Job, score_part
 
 AHEAD = 3  # parts a worker that are under way or waiting to be saved: memory does not grow with the input
+ANSWER_SECONDS = 10.0  # a scheduler has to answer
 AGAIN = "run the same command again: it goes on with what is done"
 
 
@@ -63,10 +64,10 @@ def on_dask(parts: list[Part], job: Job, address: str) -> Iterator[Done]:
     as_completed: Any = distributed.as_completed
 
     try:
-        client = client_of(address, timeout=10, set_as_default=False)
+        client = client_of(address, timeout=ANSWER_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:
         raise UserError(f"{address}: no Dask scheduler answers ({error})", "start one: `dask scheduler`") from error
-    with client:
+    with client, client.as_current():
         workers = len(client.scheduler_info()["workers"])
         if not workers:
             raise UserError(f"{address}: the scheduler has no worker", f"start some: `dask worker {address}`")
