@@ -98,7 +98,7 @@ def column_of(cells: Any, rule: Rule, text: bool, interval: bool) -> Column:
     array: Any = pa.concat_arrays(cells.chunks) if cells.num_chunks else nothing(0, cells.type)
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
-    if interval and (numbers := _numbers(array, rule)) is not None:
+    if interval and (numbers := _numbers(array, rule, text)) is not None:
         return Numbers(numbers)
     coded: Any = array.dictionary_encode(null_encoding="encode")
     values = coded.dictionary.to_pylist()
@@ -106,18 +106,18 @@ def column_of(cells: Any, rule: Rule, text: bool, interval: bool) -> Column:
     return Distinct(read, coded.indices.to_numpy())
 
 
-def _numbers(array: Any, rule: Rule) -> NDArray[Any] | None:
+def _numbers(array: Any, rule: Rule, text: bool) -> NDArray[Any] | None:
     """Return the numbers of a column if all of them are there and allowed, else None."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
     kind = pa.int64() if rule.kind == "integer" else pa.float64()
-    is_text = pa.types.is_string(array.type) or pa.types.is_large_string(array.type)
-    if not len(array) or array.null_count or not (is_text or pa.types.is_integer(array.type) or array.type == kind):
+    fits = text or pa.types.is_integer(array.type) or array.type == kind
+    if not len(array) or array.null_count or not fits:
         return None
     # Arrow reads 0x10 as a whole number; nothing else here does.
-    if is_text and pc.any(pc.match_substring(array, "x", ignore_case=True)).as_py():
+    if text and pc.any(pc.match_substring(array, "x", ignore_case=True)).as_py():
         return None
     try:
         numbers = pc.cast(array, kind).to_numpy()

@@ -16,6 +16,8 @@ from mainline.paths import EVALUATION, MODEL, SERVING, TRAINING
 from mainline.train.onnx_run import FACTS
 
 if TYPE_CHECKING:
+    from pandera.api.pandas.model import DataFrameModel
+
     from mainline.serve.request import Checker
     from mainline.serve.scorer import Scorer
 
@@ -92,24 +94,29 @@ def load_batch_model(expected: str) -> BatchModel:
     scorer = load_scorer(SERVING.parent, load_project(settings.project).trusted if exact else ())
     columns = [item["name"] for item in scorer.inputs]
     checker = make_checker(row, marks, columns, data.label, settings.serve.accept, scorer.refused)
-    intervals = {
-        name
-        for name, rule in checker.rules.items()
-        if rule.kind in ("integer", "number")
-        and rule.vocabulary is None
-        and not rule.deferred
-        and all(check.name in INTERVALS for check in row.to_schema().columns[name].checks)
-    }
     return BatchModel(
         scorer=scorer,
         checker=checker,
-        intervals=frozenset(intervals),
+        intervals=interval_columns(checker, row),
         accepted=accepted,
         later=frozenset({name for name, mark in marks.items() if mark.known == "after"} | {data.label}),
         task=settings.model.task,
         classes=tuple(training["classes"] or ()),
         threshold=0.5 if threshold is None else float(threshold["value"]),
         id=data.id if data.id in columns or data.id in marks else None,
+    )
+
+
+def interval_columns(checker: Checker, row: type[DataFrameModel]) -> frozenset[str]:
+    """Return the columns of numbers of which all between two allowed ones are allowed."""
+    columns = row.to_schema().columns
+    return frozenset(
+        name
+        for name, rule in checker.rules.items()
+        if rule.kind in ("integer", "number")
+        and rule.vocabulary is None
+        and not rule.deferred
+        and all(check.name in INTERVALS for check in columns[name].checks)
     )
 
 
