@@ -122,10 +122,8 @@ class Served:
 
 
 @pytest.fixture
-def serve(
-    outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[..., Served]]:
-    """Return a function that loads the service on a copy of the outputs; keywords change keys of ``serve`` in params."""
+def serve(outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Served]]:
+    """Return a function that loads the service on a copy of the outputs; keywords change keys of params' ``serve``."""
     import shutil
 
     made: list[Served] = []

@@ -164,7 +164,8 @@ def test_the_log_gets_every_prediction_and_its_outcome(serve: Serve, row: dict[s
     ("body", "words"),
     [
         ({"outcome": "yes"}, "request_id"), ({"request_id": "a b", "outcome": "yes"}, "request_id"),
-        ({"request_id": "a"}, "outcome: is missing"), ({"request_id": "a", "outcome": "YES"}, "outcome: is not allowed"),
+        ({"request_id": "a"}, "outcome: is missing"),
+        ({"request_id": "a", "outcome": "YES"}, "outcome: is not allowed"),
         ({"request_id": "a", "outcome": 1}, "outcome: is not text"),
         ({"request_id": "a", "outcome": "yes", "row": -1}, "row"),
         ({"request_id": "a", "outcome": "yes", "row": True}, "row"),

@@ -46,9 +46,10 @@ class Export:
 def export(model: Any, rows: pd.DataFrame, columns: Sequence[str], seed: int) -> Export:
     """Return the fastest path to the predictions of ``model`` that is proven on ``rows``.
 
-    ``facts``: "path" (onnx or exact), "reason", "parity" (largest absolute difference of a prediction; None when there
-    was nothing to compare), "rows" (compared), "inputs" (name and kind of each of ``columns``), "refused" (awkward
-    values that the exact model itself cannot take, as [column, "missing" or "unseen"]), "sha256" of the ONNX file.
+    ``facts``: "path" (onnx or exact), "reason", "parity" (largest difference of a prediction, relative where it is beyond
+    1; None when there was nothing to compare), "rows" (compared), "inputs" (name and kind of each of ``columns``),
+    "refused" (awkward values that the exact model itself cannot take, as [column, "missing" or "unseen"]), "sha256" of
+    the ONNX file.
     """
     inputs = [{"name": name, "kind": kind(rows[name])} for name in columns]
     facts: dict[str, Any] = {"inputs": inputs, "parity": None, "rows": 0, "refused": [], "sha256": None}
@@ -61,7 +62,8 @@ def export(model: Any, rows: pd.DataFrame, columns: Sequence[str], seed: int) ->
             found = fast(frame)
             if found.shape != exact.shape:
                 raise ValueError(f"its predictions have the shape {found.shape}, not {exact.shape}")
-            difference = float(np.abs(found - exact).max())
+            # A value far beyond 1 has fewer digits after the point: there the relative difference counts.
+            difference = float((np.abs(found - exact) / np.maximum(np.abs(exact), 1.0)).max())
             worst = max(worst, difference if np.isfinite(difference) else float("inf"))
             facts["rows"] += len(frame)
     # The converter and the runtime raise whatever an estimator they do not know makes them stumble over.
@@ -123,6 +125,26 @@ def convert(model: Any, inputs: Sequence[Mapping[str, str]]) -> bytes:
         raise ValueError(f"the outputs are {', '.join(item.name for item in onnx.graph.output)}")
     del onnx.graph.output[:]
     onnx.graph.output.extend(kept)
+    return _canonical(onnx)
+
+
+def _canonical(onnx: Any) -> bytes:
+    """Return the bytes of an ONNX model in an order that depends on its content alone.
+
+    The converter puts nodes that do not depend on each other in the order of their addresses in memory.
+    """
+    waiting = sorted(onnx.graph.node, key=lambda node: bytes(node.SerializeToString(deterministic=True)))
+    made = {item.name for item in (*onnx.graph.input, *onnx.graph.initializer)} | {""}
+    ordered: list[Any] = []
+    while waiting:
+        ready = next(node for node in waiting if made.issuperset(node.input))
+        waiting.remove(ready)
+        ordered.append(ready)
+        made |= set(ready.output)
+    initializers = sorted(onnx.graph.initializer, key=lambda item: str(item.name))
+    del onnx.graph.node[:], onnx.graph.initializer[:]
+    onnx.graph.node.extend(ordered)
+    onnx.graph.initializer.extend(initializers)
     return bytes(onnx.SerializeToString(deterministic=True))
 
 
