@@ -23,6 +23,7 @@ import yaml
 from typer.testing import CliRunner
 
 from mainline.cli import app
+from mainline.errors import UserError
 from mainline.serve.batch_model import fingerprint, load_batch_model
 
 ROOT = Path(__file__).parents[2]
@@ -216,7 +217,7 @@ def test_refused_rows_go_to_a_side_file_with_line_value_and_hint(here: Path, row
     lines[290] = ""
     (here / "in.csv").write_text("\n".join(lines) + "\n")
     code, said = invoke("score", here / "in.csv", here / "out.csv")
-    assert code == 1 and "6 rows (2.00%) were refused" in said and "score.max_rejected is 1.00%" in said
+    assert code == 1 and "6 of the rows (2.00%) refused" in said and "score.max_rejected is 1.00%" in said
     assert "294 of 300 rows scored" in said
     told = {
         int(item["line"]): item
@@ -328,6 +329,26 @@ def test_mistakes_of_the_call_are_told(here: Path, rows, monkeypatch) -> None:
     rows.head(9).drop(columns="row_id").to_csv(here / "in" / "b.csv", index=False)
     code, said = invoke("score", here / "in", here / "out.csv")
     assert code == 1 and "b.csv: has no column row_id" in said
+
+
+def test_a_worker_with_another_model_is_refused(here: Path) -> None:
+    with pytest.raises(UserError, match="holds another model or code"):
+        load_batch_model("0" * 64)
+
+
+def test_a_bucket_can_be_input_and_output(here: Path, expected) -> None:
+    # fsspec's memory is a remote like any other: nothing of it can be opened as a local file.
+    import fsspec
+
+    fs = fsspec.filesystem("memory")
+    fs.pipe_file("/bucket/in/rows.csv", Path("rows.csv").read_bytes())
+    code, said = invoke("score", "memory://bucket/in/", "memory://bucket/out.csv")
+    assert code == 0, said
+    assert fs.cat_file("/bucket/out.csv") == expected["csv"]
+    assert not list(Path(".mainline/score").glob("*"))
+    fs.pipe_file("/bucket/in/rows.csv", Path("rows.csv").read_bytes().replace(b"unknown", b"UNKNOWN", 1))
+    code, said = invoke("score", "memory://bucket/in/", "memory://bucket/out.csv")
+    assert code == 0 and b"bucket/in/rows.csv,2,contact,UNKNOWN" in fs.cat_file("/bucket/out.csv.rejected.csv"), said
 
 
 # From here on: what happens when something dies.

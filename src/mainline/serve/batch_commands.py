@@ -52,7 +52,7 @@ def run(where: str, output: str, workers: int, dask: str) -> bool:
     if not totals.rejected:
         return True
     share, most = totals.rejected / totals.rows, load_settings().score.max_rejected
-    words = f"{totals.rejected:,} rows ({share:.2%}) were refused: line and reason in {output}.rejected.csv"
+    words = f"{totals.rejected:,} of the rows ({share:.2%}) refused: line and reason in {output}.rejected.csv"
     if share <= most:
         console.warn(words)
         return True

@@ -62,12 +62,12 @@ def find_sources(where: str) -> list[Source]:
     fs, path = file_system(where)
     remote = "://" in where
     try:
-        if any(sign in path for sign in "*?["):
-            found = sorted(fs.glob(path))
-        elif fs.isdir(path):
+        if fs.isdir(path):
             found = [item for item in sorted(fs.ls(path, detail=False)) if not _name(item).startswith((".", "README"))]
+        elif fs.exists(path):
+            found = [path]
         else:
-            found = [path] if fs.exists(path) else []
+            found = sorted(fs.glob(path)) if any(sign in path for sign in "*?[") else []
         if not found:
             raise UserError(
                 f"{where}: no such file, or no file in it", "name a file, a folder or a pattern like 'x/*.csv'"
@@ -113,7 +113,7 @@ def _pieces(source: Source, chunk: int, unpacked: Path) -> Iterator[Piece]:
     address = source.address
     if address.endswith(".gz"):
         _unpack(source, unpacked)
-        address = str(unpacked)
+        address = str(unpacked.resolve())
     with open_bytes(address) as stream:
         head = read_head(source.name, stream)
         for start, end, line in cut(source.name, stream, head, chunk):
