@@ -46,8 +46,8 @@ class Export:
 def export(model: Any, rows: pd.DataFrame, columns: Sequence[str], seed: int) -> Export:
     """Return the fastest path to the predictions of ``model`` that is proven on ``rows``.
 
-    ``facts``: "path" (onnx or exact), "reason", "parity" (largest difference of a prediction, relative where it is beyond
-    1; None when there was nothing to compare), "rows" (compared), "inputs" (name and kind of each of ``columns``),
+    ``facts``: "path" (onnx or exact), "reason", "parity" (largest difference of a prediction, relative where that is
+    beyond 1; None when there was nothing to compare), "rows" (compared), "inputs" (name and kind of ``columns``),
     "refused" (awkward values that the exact model itself cannot take, as [column, "missing" or "unseen"]), "sha256" of
     the ONNX file.
     """
