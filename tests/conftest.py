@@ -75,12 +75,6 @@ class Scratch:
         return load_settings(self.folder / "params.yaml")
 
 
-@pytest.fixture(scope="session")
-def make_batches() -> Callable[[], dict[str, pd.DataFrame]]:
-    """Return a function that gives the scratch project's batches by file name."""
-    return lambda: {f"{month}.csv": make_rows(month, first_id=1 + ROWS * i) for i, month in enumerate(MONTHS)}
-
-
 @pytest.fixture
 def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scratch:
     """A scratch project of five sound batches, January to May 2009, as of 31 May."""
