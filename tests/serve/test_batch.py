@@ -179,6 +179,43 @@ def _first_lines(path: Path) -> dict[int, int]:
     return found
 
 
+def test_the_running_service_gives_the_same_answers(serve, outputs: Path, monkeypatch, tmp_path: Path) -> None:
+    served = serve()
+    monkeypatch.chdir(outputs)
+    rows = pd.read_csv("data/2009-05.csv").drop(columns=LATER)
+    rows.loc[17, "poutcome"], rows.loc[99, "age"] = "SUCCESS", 7
+    rows.to_csv(tmp_path / "in.csv", index=False)
+    code, said = invoke("score", tmp_path / "in.csv", tmp_path / "out.parquet")
+    assert code == 0, said
+    found = pd.read_parquet(tmp_path / "out.parquet").set_index("row_id")
+    status, _, answer = served.ask("/predict", {"rows": json.loads(rows.to_json(orient="records"))})
+    assert status == 422
+    problems = [(item["row"] + 2, item["field"], item["problem"]) for item in answer["problems"]]
+    told = [(int(item["line"]), item["column"], item["reason"].partition(";")[0])
+            for item in rejects(tmp_path / "out.parquet")]  # fmt: skip
+    assert told == problems and len(told) == 2
+    good = rows.drop(index=[17, 99])
+    status, _, answer = served.ask("/predict", {"rows": json.loads(good.to_json(orient="records"))})
+    assert status == 200 and len(answer["predictions"]) == len(found) == 238
+    for row_id, prediction in zip(good["row_id"], answer["predictions"], strict=True):
+        assert found.loc[row_id, "probability"] == pytest.approx(prediction["probability"], abs=1e-6)
+        assert found.loc[row_id, "decision"] == prediction["decision"]
+
+
+def test_a_model_that_does_not_convert_is_scored_by_the_exact_path(here: Path, expected, trained: Path) -> None:
+    file = Path("artifacts/serving/serving.json")
+    kept = file.read_text()
+    file.write_text(json.dumps(json.loads(kept) | {"path": "exact"}))
+    try:
+        code, said = invoke("score", "rows.csv", here / "out.csv")
+    finally:
+        file.write_text(kept)
+    assert code == 0, said
+    exact, fast = pd.read_csv(here / "out.csv"), pd.read_csv("undisturbed.csv")
+    assert 0 < np.abs(exact["probability"] - fast["probability"]).max() <= 1e-6
+    assert exact["decision"].equals(fast["decision"])
+
+
 def test_parquet_fares_as_csv(here: Path, rows, expected) -> None:
     typed = rows.assign(
         contact_date=pd.to_datetime(rows["contact_date"]), job=rows["job"].astype("category"),
@@ -349,7 +386,10 @@ def test_a_bucket_can_be_input_and_output(here: Path, expected) -> None:
 
 def start(*arguments: object, cwd: Path | None = None) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", *(str(item) for item in arguments)]
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    # So long does Dask try to reach a worker that was killed.
+    environment = os.environ | {
+        "PYTHONPATH": str(ROOT / "src"), "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "3s",
+    }  # fmt: skip
     return subprocess.Popen(
         command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
@@ -370,6 +410,7 @@ def when_done(folder: Path, parts: int, act: Callable[[], None]) -> threading.Th
     return thread
 
 
+@pytest.mark.slow
 def test_after_kill_9_the_same_command_goes_on_and_ends_with_the_same_bytes(here: Path, expected) -> None:
     for ending, arguments in (("csv", []), ("parquet", ["--workers", "2"])):
         output = here / f"out.{ending}"
@@ -433,6 +474,7 @@ def test_two_runs_do_not_share_an_output(here: Path) -> None:
     assert code == 1 and "another run writes there" in said
 
 
+@pytest.mark.slow
 def test_a_killed_worker_process_costs_nothing_that_was_done(here: Path, expected) -> None:
     process = start("mainline.cli", "score", "rows.csv", here / "out.csv", "--workers", "2")
 
@@ -448,6 +490,7 @@ def test_a_killed_worker_process_costs_nothing_that_was_done(here: Path, expecte
     assert (here / "out.csv").read_bytes() == expected["csv"]
 
 
+@pytest.mark.slow
 def test_a_dask_cluster_gives_the_same_bytes_although_a_worker_is_killed(here: Path, trained: Path, expected) -> None:
     file = here / "scheduler.json"
     quiet = ["--no-dashboard", "--scheduler-file", file]
