@@ -52,6 +52,7 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     params["evaluate"]["resamples"] = 100
     params["data"]["checks"]["distribution"] = "off"
+    params["serve"]["drain_seconds"] = 60  # a test that waits for it fails
     (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     for number, month in enumerate(("2009-01", "2009-02", "2009-03", "2009-04", "2009-05")):
         rows = made_rows(1 + 240 * number)

@@ -223,13 +223,15 @@ def test_what_was_accepted_is_answered_after_sigterm(launch: Callable[..., Live]
         thread.start()
     ready.wait(30)
     time.sleep(0.2)  # all are accepted, and at 20 ms each most of them wait
+    with socket.create_connection(("127.0.0.1", live.port), timeout=30) as leaver:
+        leaver.sendall(head)
     before = len(answers)
     live.process.terminate()
     for thread in threads:
         thread.join(30)
     assert before < 25, "there was something in flight"
     assert [answer[:15] for answer in answers] == [b"HTTP/1.1 200 OK"] * 30
-    assert live.process.wait(30) == 0
+    assert live.process.wait(30) == 0, "a client that left half way must not hold it up"
     assert not live.answers()
     lines = [line for file in (live.output.parent / ".mainline" / "log").rglob("*") if file.is_file()
              for line in file.read_bytes().splitlines()]  # fmt: skip

@@ -81,7 +81,7 @@ class Application:
         except TimeoutError:
             status, content = 504, {"error": "no answer within the time-out"}
         except Gone:
-            return
+            return  # nobody is there to read an answer
         except Exception:  # whatever the project's model raises, the client gets an answer and the log the reason
             logger.exception("request %s failed", asked.request_id)
             status, content = 500, {"error": "the model failed on this request; the service's log says why"}
