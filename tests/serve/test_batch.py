@@ -464,6 +464,23 @@ def test_parts_of_another_run_are_not_taken_over(here: Path, rows, monkeypatch, 
     assert (here / "out.csv").read_bytes() == expected["csv"].replace(b"unreleased", b"other")
 
 
+def test_a_full_disk_is_told_and_the_same_command_goes_on_when_there_is_space(here: Path, expected) -> None:
+    # No file may grow beyond 40 kB: parts fit, the output does not.
+    limited = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000));"
+        "from mainline.cli import app; app(['score', *sys.argv[1:]])"
+    )
+    command = [sys.executable, "-c", limited, "rows.csv", str(here / "out.csv")]
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1 and "out.csv: could not be written" in done.stderr, done.stderr
+    assert "free disk space" in done.stderr and "Traceback" not in done.stderr
+    assert [path.name for path in here.iterdir()] == ["out.csv.parts"]
+    code, said = invoke("score", "rows.csv", here / "out.csv")
+    assert code == 0 and "going on with" in said
+    assert (here / "out.csv").read_bytes() == expected["csv"]
+
+
 def test_two_runs_do_not_share_an_output(here: Path) -> None:
     import fcntl
 

@@ -238,8 +238,12 @@ def test_what_the_store_does_not_take_or_does_not_give_back_stays_here(log: Path
     assert len(list(log.glob("20*.jsonl"))) == 2
 
 
-def test_a_service_with_a_uri_ships_each_closed_file_without_waiting(scratch, bucket: Path, settings_for) -> None:
-    settings = settings_for(serve__log__folder="spool", serve__log__flush_ms=5.0).serve.log
+def test_a_service_with_a_uri_ships_each_closed_file_without_waiting(
+    scratch, bucket: Path, settings_for, monkeypatch
+) -> None:
+    monkeypatch.setenv("MAINLINE_LOG_SPOOL", str(scratch.folder / "spool"))
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    settings = settings_for(serve__log__flush_ms=5.0).serve.log
     made = open_log(settings, {"age": "keep"}, release="r", track="stable", place="s3://logs/live")
     made.put(record("shipped", "01T00:00:00"))
     made.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -30,10 +31,12 @@ def open_log(
 ) -> PredictionLog:
     """Return the service's log in ``place`` (a folder or a URI; empty: the folder in params.yaml).
 
-    With a URI the files are written to the folder in params.yaml, and a process of its own ships each closed one.
+    With a URI the files are written to a folder first (the environment variable MAINLINE_LOG_SPOOL, else the one in
+    params.yaml), and a process of its own ships each closed one.
     """
     remote = place if "://" in place else ""
-    folder = Path(settings.folder if remote or not place else place)
+    spool = os.environ.get("MAINLINE_LOG_SPOOL") or settings.folder
+    folder = Path(spool if remote else place or settings.folder)
     return PredictionLog(
         folder,
         release=release,
@@ -54,13 +57,19 @@ class Shipper:
 
     def __init__(self, folder: Path, uri: str) -> None:
         self._command = [sys.executable, "-m", "mainline.cli", "log", "ship", uri, "--log", str(folder)]
+        # A release brings its own code, which the child has to find as this process did.
+        source = str(Path(__file__).parents[2])
+        paths = os.pathsep.join(filter(None, (source, os.environ.get("PYTHONPATH"))))
+        self._environment = os.environ | {"PYTHONPATH": paths}
         self._running: subprocess.Popen[bytes] | None = None
 
     def __call__(self, path: Path) -> None:
         if self._running is not None and self._running.poll() is None:
             return  # what it misses goes with the next file
         try:
-            self._running = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, start_new_session=True)
+            self._running = subprocess.Popen(
+                self._command, stdin=subprocess.DEVNULL, env=self._environment, start_new_session=True
+            )
         except OSError as error:
             logger.warning("prediction log: %s could not be shipped: %s", path.name, error)
 

@@ -55,6 +55,7 @@ def prepare(bento: str, host: str, port: int, workers: int, track: str, log: str
         "MAINLINE_RELEASE": os.environ.get("MAINLINE_RELEASE") or _release(bento),
         "MAINLINE_TRACK": track or os.environ.get("MAINLINE_TRACK") or "stable",
         "MAINLINE_LOG": _absolute(log or os.environ.get("MAINLINE_LOG") or settings.serve.log.folder, here),
+        "MAINLINE_LOG_SPOOL": _absolute(settings.serve.log.folder, here),
     }
     environment = {**os.environ, **own}
     identity(environment)
