@@ -49,14 +49,18 @@ class Stored:
 
 
 class Records(Iterator[Record]):
-    """The records of a log, file by file; ``torn`` counts what is no whole record, so far.
+    """The records of a log, file by file, with ``since`` ≤ time < ``until`` (empty: no bound).
 
-    A process that is killed, or a reader that comes while a line is being written, leaves at most one torn line a file.
+    ``torn`` counts what is no whole record, so far: a process that is killed, or a reader that comes while a line is
+    being written, leaves at most one torn line a file.
     """
 
-    def __init__(self, files: list[Stored]) -> None:
+    def __init__(self, files: list[Stored], since: str = "", until: str = "") -> None:
         self.torn = 0
-        self._records = self._read(files)
+        lines = self._read(files)
+        self._records = (
+            record for record in lines if (not since or _time(record) >= since) and (not until or _time(record) < until)
+        )
 
     def __next__(self) -> Record:
         return next(self._records)
@@ -99,14 +103,7 @@ def read_between(place: Path | str, since: str = "", until: str = "") -> Records
         for file in find(place)
         if (not until or file.first() < until) and (not since or not file.closed or file.last() >= since)
     ]
-    records = Records(files)
-    inner = records._records
-    records._records = (
-        record
-        for record in inner
-        if (not since or record.get("time", "") >= since) and (not until or record.get("time", "") < until)
-    )
-    return records
+    return Records(files, since, until)
 
 
 def newest(place: Path | str, count: int, release: str = "", track: str = "") -> list[Record]:
