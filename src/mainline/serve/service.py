@@ -23,12 +23,11 @@ logger = logging.getLogger(__name__)
 def make_service(root: Path) -> Any:
     """Return the BentoML service of the project below ``root``; the model is loaded when a worker starts."""
     import bentoml
-    from _bentoml_sdk import Service  # type: ignore[import-untyped]
 
     os.environ.update(SINGLE)
     application = Application()
 
-    class FrontService(Service):  # type: ignore[misc]
+    class FrontService(bentoml.Service):  # type: ignore[misc]
         """A BentoML service whose requests meet :class:`FrontDoor` before any layer of BentoML.
 
         Those layers cost several times the prediction, and the one for time-outs keeps twenty objects of every request
