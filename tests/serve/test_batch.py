@@ -136,9 +136,7 @@ def test_a_row_fares_as_in_the_service(here: Path, rows, accept: list[str]) -> N
 
     kinds = {name: rule.kind for name, rule in model.checker.rules.items()}
     bad, scores = {}, {}
-    for index, row in enumerate(text.to_dict("records")):
-        # What a client of the service would send for this line.
-        given = {name: None if value == "" else _json(value, kinds[name]) for name, value in row.items()}
+    for index, given in _given(text, kinds).items():
         found = model.checker.check([given])
         if found.problems:
             bad[index] = {(item["field"], item["problem"]) for item in found.problems}
@@ -146,6 +144,11 @@ def test_a_row_fares_as_in_the_service(here: Path, rows, accept: list[str]) -> N
             scores[index] = model.scorer.score_rows(found.rows)[0]
     assert 8 < len(bad) < len(FAULTS) - 4
 
+    odd = [model.checker.check([row]) for row in _given(text, kinds).values()]
+    for name in ("contact", "age", "job"):
+        count = sum(item.unseen[name] + item.missing[name] for item in odd if not item.problems)
+        words = f"{name}: {count} rows scored with a value that the schema does not allow"
+        assert (words in said) == (count > 0) == (name in accept), said
     made = pd.read_parquet(here / "out.parquet")
     assert np.abs(made["probability"] - list(scores.values())).max() <= 1e-6
     lines = _first_lines(here / "in.csv")
@@ -153,6 +156,14 @@ def test_a_row_fares_as_in_the_service(here: Path, rows, accept: list[str]) -> N
     for item in rejects(here / "out.parquet"):
         told.setdefault(lines[int(item["line"])], set()).add((item["column"], item["reason"].partition(";")[0]))
     assert told == bad
+
+
+def _given(text: pd.DataFrame, kinds: dict[str, str]) -> dict[int, dict[str, Any]]:
+    """Return what a client of the service would send for each line."""
+    return {
+        index: {name: None if value == "" else _json(value, kinds[name]) for name, value in row.items()}
+        for index, row in enumerate(text.to_dict("records"))
+    }
 
 
 def _json(text: str, kind: str) -> Any:

@@ -124,7 +124,7 @@ def test_a_projects_own_checks_refuse_the_same_rows_as_in_the_service(make_marks
     checker = make_checker(Strict, make_marks(Strict), ("age", "income", "score", "floor", "plan"), "y")
     rows = pd.DataFrame({"age": [20, 21, 22, 17, 24, 26], "income": [1, 1, 2200.0, 1, 1, 1], "score": 0.5, "floor": 1,
                          "plan": ["basic"] * 4 + ["gold", "plus"]})  # fmt: skip
-    good, rejects = check_columns(columns_of(rows, checker, Strict), 6, checker, frozenset())
+    good, rejects, _ = check_columns(columns_of(rows, checker, Strict), 6, checker, frozenset())
     assert good.tolist() == [not checker.check([row]).problems for row in rows.to_dict("records")]
     assert good.tolist() == [True, False, False, False, False, True]
     assert [(reject.row, reject.column) for reject in rejects] == [(1, "age"), (2, ""), (3, "age"), (4, "plan")]

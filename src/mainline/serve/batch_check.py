@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from mainline.serve.request import Checker
 
+Outcome = tuple["NDArray[np.bool_]", list["Reject"], dict[str, int]]
 ROWS = 10_000  # rows at a time that are looked at one by one
 
 
@@ -28,10 +29,9 @@ class Reject:
     reason: str
 
 
-def check_columns(
-    columns: Mapping[str, Column], rows: int, checker: Checker, accepted: frozenset[str]
-) -> tuple[NDArray[np.bool_], list[Reject]]:
-    """Return the mask of good rows ``(rows,)``, and every fault of the others in order of rows.
+def check_columns(columns: Mapping[str, Column], rows: int, checker: Checker, accepted: frozenset[str]) -> Outcome:
+    """Return the mask of good rows ``(rows,)``, every fault of the others in order of rows, and how many good rows have
+    an odd value in a column of ``accepted``.
 
     A row is good if, and only if, ``checker`` finds nothing in it. A distinct value of a column is looked at once; only
     the rows with a fault, or all if the schema has checks of the project's own, go through the checker one by one.
@@ -49,7 +49,12 @@ def check_columns(
         late = _explain(columns, np.flatnonzero(good), checker)
         good[[reject.row for reject in late]] = False
         rejects = sorted([*rejects, *late], key=lambda reject: reject.row)
-    return good, rejects
+    odd = {
+        name: int((good & ~columns[name].passing(checker.rules[name], False)).sum())
+        for name in sorted(accepted)
+        if name in columns
+    }
+    return good, rejects, {name: count for name, count in odd.items() if count}
 
 
 def _explain(columns: Mapping[str, Column], rows: Sequence[int] | NDArray[np.intp], checker: Checker) -> list[Reject]:

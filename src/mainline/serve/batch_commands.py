@@ -49,6 +49,8 @@ def run(where: str, output: str, workers: int, dask: str) -> bool:
     console.say(
         f"{scored:,} of {totals.rows:,} rows scored in {seconds:,.1f} s ({output})", "pass" if scored else "warn"
     )
+    for name, count in totals.odd.items():
+        console.warn(f"{name}: {count:,} rows scored with a value that the schema does not allow (serve.accept)")
     if not totals.rejected:
         return True
     share, most = totals.rejected / totals.rows, load_settings().score.max_rejected

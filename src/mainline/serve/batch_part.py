@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+Scored = tuple[Any, list[tuple[int, Reject]], dict[str, int]]
 ROWS = 65_536  # of a Parquet file at a time
 
 
@@ -32,13 +34,20 @@ class Job:
 
 @dataclass(frozen=True)
 class Done:
-    """What a part gave: ``scored`` is an Arrow stream of predictions, ``rejects`` CSV lines without a header."""
+    """What a part gave.
+
+    Attributes:
+        scored: an Arrow stream of predictions.
+        rejects: CSV lines without a header.
+        odd: by column of ``serve.accept``, the rows that were scored with a value that the schema does not allow.
+    """
 
     number: int
     rows: int
     rejected: int
     scored: bytes
     rejects: bytes
+    odd: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -61,14 +70,16 @@ def score_part(part: Part, job: Job) -> Done:
     model = load_batch_model(job.model)
     schema = output_schema(model, job)
     out, rejects, rows, rejected = io.BytesIO(), io.StringIO(), 0, 0
+    odd: Counter[str] = Counter()
     with pa.ipc.new_stream(out, schema) as writer:
         for piece in _slices(part, [name for name in part.columns if name in model.checker.rules]):
-            scored, faults = _score(piece, part, job, model, schema)
+            scored, faults, accepted = _score(piece, part, job, model, schema)
             writer.write_table(scored)
             _write_rejects(rejects, part.file, faults)
+            odd.update(accepted)
             rows += piece.table.num_rows + len(piece.ragged)
             rejected += piece.table.num_rows + len(piece.ragged) - scored.num_rows
-    return Done(part.number, rows, rejected, out.getvalue(), rejects.getvalue().encode())
+    return Done(part.number, rows, rejected, out.getvalue(), rejects.getvalue().encode(), dict(odd))
 
 
 def output_schema(model: BatchModel, job: Job) -> Any:
@@ -112,8 +123,8 @@ def _slices(part: Part, wanted: list[str]) -> Iterator[Slice]:
             line += table.num_rows
 
 
-def _score(piece: Slice, part: Part, job: Job, model: BatchModel, schema: Any) -> tuple[Any, list[tuple[int, Reject]]]:
-    """Return the table of predictions, and the faults with their lines, in order."""
+def _score(piece: Slice, part: Part, job: Job, model: BatchModel, schema: Any) -> Scored:
+    """Return the table of predictions, the faults with their lines, in order, and the accepted odd values."""
     import numpy as np
     import pyarrow as pa
 
@@ -122,7 +133,7 @@ def _score(piece: Slice, part: Part, job: Job, model: BatchModel, schema: Any) -
         name: column_of(piece.table.column(name), rules[name], part.kind == "csv", name in model.intervals)
         for name in piece.table.column_names
     }
-    good, rejects = check_columns(columns, rows, model.checker, model.accepted)
+    good, rejects, odd = check_columns(columns, rows, model.checker, model.accepted)
     count = int(good.sum())
     names = [item["name"] for item in model.scorer.inputs]
     absent = Distinct([None], np.zeros(rows, dtype=np.intp))
@@ -141,7 +152,7 @@ def _score(piece: Slice, part: Part, job: Job, model: BatchModel, schema: Any) -
     faults += [
         (line, Reject(-1, "", None, f"has {fields} fields, and the header {header}")) for line, fields in piece.ragged
     ]
-    return table, sorted(faults, key=lambda fault: fault[0])
+    return table, sorted(faults, key=lambda fault: fault[0]), odd
 
 
 def _decide(scored: NDArray[np.float64], model: BatchModel) -> list[Any]:

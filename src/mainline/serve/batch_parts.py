@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import json
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +22,11 @@ HEADER = b"file,line,column,value,reason\n"
 
 @dataclass(frozen=True)
 class Totals:
-    """Rows that were read, and those of them that could not be scored."""
+    """Rows that were read, those of them that could not be scored, and accepted odd values by column."""
 
     rows: int
     rejected: int
+    odd: dict[str, int]
 
 
 class Parts:
@@ -75,12 +77,15 @@ class Parts:
         write_atomic(self._path(done.number, "arrow"), done.scored)
         if done.rejects:
             write_atomic(self._path(done.number, "rejects"), done.rejects)
-        write_json(self._path(done.number, "json"), {"rows": done.rows, "rejected": done.rejected})
+        write_json(self._path(done.number, "json"), {"rows": done.rows, "rejected": done.rejected, "odd": done.odd})
 
     def totals(self, count: int) -> Totals:
         """Return the sums over the first ``count`` parts."""
         facts = [read_json(self._path(number, "json")) for number in range(count)]
-        return Totals(sum(fact["rows"] for fact in facts), sum(fact["rejected"] for fact in facts))
+        odd: Counter[str] = Counter()
+        for fact in facts:
+            odd.update(fact["odd"])
+        return Totals(sum(fact["rows"] for fact in facts), sum(fact["rejected"] for fact in facts), dict(odd))
 
     def join(self, count: int, schema: Any, output: Path) -> None:
         """Write the predictions of all parts, in order, to ``output``, a part at a time."""
