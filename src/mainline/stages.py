@@ -126,10 +126,11 @@ def run_train() -> None:
         "seed": settings.model.seed,
         "prior": prior(target, names),
     }
-    write_json(TRAINING, fitted.facts | facts)
     with console.working("holding the fast path against the exact model"), threadpool_limits(1):
         exported = export(fitted.model, rows, columns, settings.model.seed)
     save_export(SERVING, exported)
+    served = {key: exported.facts[key] for key in ("path", "reason", "parity", "rows")}
+    write_json(TRAINING, fitted.facts | facts | {"serving": served})
     console.say(f"service: {exported.facts['path']}: {exported.facts['reason']} ({SERVING})", "pass")
     console.say(f"model of {MODEL.stat().st_size / 1000:,.0f} kB ({MODEL})", "pass")
 

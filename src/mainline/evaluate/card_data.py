@@ -10,6 +10,9 @@ from mainline.evaluate.document import Block, Bullets, Code, Heading, Inline, Pa
 from mainline.project import Marks
 
 
+SERVED = {"onnx": "a copy in ONNX", "exact": "the model itself"}
+
+
 def data(facts: Facts) -> list[Block]:
     """Return batches, windows, the clock and the hashes."""
     split, batches = facts.split, facts.validation.get("batches") or ()
@@ -133,6 +136,9 @@ def model(facts: Facts) -> list[Block]:
     else:
         rows.append(("search", "none"))
     rows.append(("seed", str(training.get("seed"))))
+    if served := training.get("serving"):
+        compared = f", compared on {plural(int(served['rows']), 'row')}" if served["path"] == "onnx" else ""
+        rows.append(("served by", f"{SERVED[served['path']]}: {served['reason']}{compared}"))
     if training.get("rows") is not None:
         rows.append(("training rows", number(training["rows"])))
     if training.get("classes"):
