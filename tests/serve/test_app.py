@@ -196,7 +196,7 @@ def test_a_slow_model_times_out_and_the_service_lives(serve: Serve, row: dict[st
 @pytest.mark.parametrize("bad", [lambda rows: 1 / 0, lambda rows: np.full(rows, np.nan), lambda rows: [None]])
 def test_a_model_that_fails_is_a_500_in_words_and_no_record(serve: Serve, row: dict[str, Any], bad: Any) -> None:
     served = serve(scorer=Fixed(bad))
-    status, _, answer = served.ask("/predict", row)
+    status, _, answer = served.ask("/predict", {"rows": [row, row]})
     assert (status, "the model failed" in answer["error"], "request_id" in answer) == (500, True, True)
     assert served.metric("mainline_requests_total", status="500") == 1
     assert served.records() == []
