@@ -51,7 +51,7 @@ class Connection(asyncio.Protocol):
         self.all += 1
         if not head.startswith(b"HTTP/1.1 200"):
             self.failed += 1
-        if now >= self.warm:
+        if self._start >= self.warm:
             self.seconds.append(now - self._start)
         self._buffer = b""
         if now < self.until:

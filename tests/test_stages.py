@@ -20,8 +20,12 @@ STAGES = ("validate", "split", "train", "evaluate")
 WRITTEN = {
     "validate": ["artifacts/rows.parquet", "reports/validation.json"],
     "split": ["artifacts/test.parquet", "artifacts/train.parquet", "reports/split.json"],
-    "train": ["artifacts/model.skops", "artifacts/profile.json", "artifacts/training.json",
-              "artifacts/serving/serving.json"],
+    "train": [
+        "artifacts/model.skops",
+        "artifacts/profile.json",
+        "artifacts/training.json",
+        "artifacts/serving/serving.json",
+    ],
     "evaluate": ["reports/evaluation.json", "reports/metrics.json"],
 }
 

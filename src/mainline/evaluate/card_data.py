@@ -9,7 +9,6 @@ from mainline.evaluate.card_words import NONE, Facts, number, plain, plural
 from mainline.evaluate.document import Block, Bullets, Code, Heading, Inline, Paragraph, Piece, Table
 from mainline.project import Marks
 
-
 SERVED = {"onnx": "a copy in ONNX", "exact": "the model itself"}
 
 
