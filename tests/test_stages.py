@@ -23,8 +23,9 @@ WRITTEN = {
     "train": [
         "artifacts/model.skops",
         "artifacts/profile.json",
-        "artifacts/training.json",
+        "artifacts/serving/model.onnx",
         "artifacts/serving/serving.json",
+        "artifacts/training.json",
     ],
     "evaluate": ["reports/evaluation.json", "reports/metrics.json"],
 }
