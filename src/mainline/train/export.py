@@ -171,11 +171,16 @@ def _answered(
     model: Any, rows: pd.DataFrame, columns: Sequence[str], seed: int
 ) -> tuple[list[tuple[pd.DataFrame, NDArray[np.float64]]], list[list[str]]]:
     """Return the awkward rows with the exact predictions for them, and what the exact model could not take."""
-    answered, refused = [], []
-    for name, what, frame in _awkward(rows, columns, np.random.Generator(np.random.PCG64(seed))):
+    probes = list(_awkward(rows, columns, np.random.Generator(np.random.PCG64(seed))))
+    together = pd.concat([frame for _, _, frame in probes], ignore_index=True)
+    try:
+        return [(together, scores(model, together))], []
+    except Exception:  # a project's own code may raise anything; which rows it cannot take is found one by one
+        answered, refused = [], []
+    for name, what, frame in probes:
         try:
             answered.append((frame, scores(model, frame)))
-        except Exception:  # a project's own code may raise anything; that it does is the finding
+        except Exception:  # that it does is the finding
             refused.append([name, what])
     return answered, refused
 
