@@ -20,7 +20,13 @@ STAGES = ("validate", "split", "train", "evaluate")
 WRITTEN = {
     "validate": ["artifacts/rows.parquet", "reports/validation.json"],
     "split": ["artifacts/test.parquet", "artifacts/train.parquet", "reports/split.json"],
-    "train": ["artifacts/model.skops", "artifacts/profile.json", "artifacts/training.json"],
+    "train": [
+        "artifacts/model.skops",
+        "artifacts/profile.json",
+        "artifacts/serving/model.onnx",
+        "artifacts/serving/serving.json",
+        "artifacts/training.json",
+    ],
     "evaluate": ["reports/evaluation.json", "reports/metrics.json"],
 }
 

@@ -11,6 +11,9 @@ import typer.core
 
 from mainline.cli_ci import ci, github
 from mainline.cli_kubernetes import kubernetes
+from mainline.cli_log import log
+from mainline.cli_score import score
+from mainline.cli_serve import serve
 from mainline.threads import SINGLE
 
 
@@ -42,6 +45,9 @@ app = typer.Typer(
 app.add_typer(ci, name="ci")
 app.add_typer(github, name="github")
 app.add_typer(kubernetes, name="kubernetes")
+app.command()(serve)
+app.add_typer(log, name="log")
+app.command()(score)
 
 
 @app.command()

@@ -134,6 +134,38 @@ class Compare(Room):
     size_ratio: float | None = Field(default=3.0, gt=0)
 
 
+class ServeLog(Room):
+    """The prediction log (see ``mainline.serve.log``)."""
+
+    folder: str = ".mainline/log"
+    sample: float = Field(default=1.0, ge=0, le=1)
+    keep_days: int | None = Field(default=90, ge=1)
+    rotate_mb: float = Field(default=64.0, gt=0)
+    rotate_minutes: float = Field(default=60.0, gt=0)
+    flush_ms: float = Field(default=100.0, gt=0)
+    sync_seconds: float = Field(default=1.0, ge=0)
+    waiting: int = Field(default=10_000, ge=1)
+
+
+class Serve(Room):
+    """The service (see ``mainline.serve``)."""
+
+    accept: list[str] = []
+    max_rows: int = Field(default=1000, ge=1)
+    max_body_kb: int = Field(default=1024, ge=1)
+    timeout_seconds: float = Field(default=5.0, gt=0)
+    drain_seconds: int = Field(default=20, ge=1)
+    api_key_env: str | None = None
+    log: ServeLog = ServeLog()
+
+
+class Score(Room):
+    """Batch scoring (see ``mainline.serve.batch``)."""
+
+    max_rejected: float = Field(default=0.01, ge=0, le=1)
+    chunk_mb: float = Field(default=8.0, gt=0)
+
+
 class Kubernetes(Room):
     """The cluster that ``mainline kubernetes render`` writes for; nothing else reads this room."""
 
@@ -169,6 +201,8 @@ class Settings(Room):
     evaluate: Evaluate
     gates: Gates
     compare: Compare = Compare()
+    serve: Serve = Serve()
+    score: Score = Score()
     kubernetes: Kubernetes = Kubernetes()
 
     @model_validator(mode="after")

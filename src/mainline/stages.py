@@ -17,6 +17,7 @@ from mainline.paths import (
     PLOTS,
     PROFILE,
     ROWS,
+    SERVING,
     SPLIT,
     TEST,
     TRAIN,
@@ -92,7 +93,7 @@ def run_split() -> None:
 
 
 def run_train() -> None:
-    """Write artifacts/model.skops, artifacts/profile.json and artifacts/training.json."""
+    """Write artifacts/model.skops, artifacts/profile.json, artifacts/training.json and artifacts/serving."""
     from threadpoolctl import threadpool_limits
 
     from mainline.data.leakage import check_leakage
@@ -100,6 +101,7 @@ def run_train() -> None:
     from mainline.data.target import classes, encode
     from mainline.project import load_project
     from mainline.train.artifact import save_model
+    from mainline.train.export import export, save_export
     from mainline.train.fit import feature_columns, fit
     from mainline.train.reference import prior, reference_profile
 
@@ -124,7 +126,12 @@ def run_train() -> None:
         "seed": settings.model.seed,
         "prior": prior(target, names),
     }
-    write_json(TRAINING, fitted.facts | facts)
+    with console.working("holding the fast path against the exact model"), threadpool_limits(1):
+        exported = export(fitted.model, rows, columns, settings.model.seed)
+    save_export(SERVING, exported)
+    served = {key: exported.facts[key] for key in ("path", "reason", "parity", "rows")}
+    write_json(TRAINING, fitted.facts | facts | {"serving": served})
+    console.say(f"service: {exported.facts['path']}: {exported.facts['reason']} ({SERVING})", "pass")
     console.say(f"model of {MODEL.stat().st_size / 1000:,.0f} kB ({MODEL})", "pass")
 
 

@@ -9,6 +9,8 @@ from mainline.evaluate.card_words import NONE, Facts, number, plain, plural
 from mainline.evaluate.document import Block, Bullets, Code, Heading, Inline, Paragraph, Piece, Table
 from mainline.project import Marks
 
+SERVED = {"onnx": "a copy in ONNX", "exact": "the model itself"}
+
 
 def data(facts: Facts) -> list[Block]:
     """Return batches, windows, the clock and the hashes."""
@@ -133,6 +135,9 @@ def model(facts: Facts) -> list[Block]:
     else:
         rows.append(("search", "none"))
     rows.append(("seed", str(training.get("seed"))))
+    if served := training.get("serving"):
+        compared = f", compared on {plural(int(served['rows']), 'row')}" if served["path"] == "onnx" else ""
+        rows.append(("served by", f"{SERVED[served['path']]}: {served['reason']}{compared}"))
     if training.get("rows") is not None:
         rows.append(("training rows", number(training["rows"])))
     if training.get("classes"):

@@ -1,0 +1,1 @@
+"""The service, its prediction log, and batch scoring."""
