@@ -1,0 +1,300 @@
+"""Branch ``deploy``: what runs where, and what happened to every release. Each change is one commit, or none.
+
+On a laptop it is a repository of its own in ``.mainline/deploy``; with a remote, the remote's branch is the truth and
+this folder follows it. All is read from the commit, never from the work tree, which only shows it to people.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mainline import console
+from mainline.errors import UserError
+from mainline.release.repo import BRANCH, REF, SEEN, Moved, Refused, Repo, moved
+from mainline.release.state import (
+    ENVIRONMENTS,
+    Entry,
+    Environment,
+    State,
+    Transition,
+    dump_entry,
+    dump_state,
+    entry_path,
+    parse_entry,
+    parse_state,
+    state_path,
+)
+
+FOLDER = Path(".mainline", "deploy")
+LARGEST = 2000  # characters of JSON; larger evidence gets a file of its own
+EXCLUDED = ".lock\n*.edited\n.*.part\n"
+README = """# What runs, and why
+
+`production.yaml` and `staging.yaml` say what serves, `ledger/` what happened to each release, `evidence/` on what
+grounds. Only mainline's commands write here. To see the history: `git log -p`. To go back: `mainline rollback`.
+"""
+
+__all__ = ["Deploy", "Entry", "Moved", "State", "Transition"]
+
+
+def now() -> dt.datetime:
+    """Return the time, in UTC."""
+    return dt.datetime.now(dt.UTC)
+
+
+@dataclass(frozen=True)
+class Deploy:
+    """The branch in ``repo.folder``; ``remote`` is its address, None on a laptop."""
+
+    repo: Repo
+    remote: str | None
+    clock: Callable[[], dt.datetime] = now
+
+    @classmethod
+    def open(cls, folder: Path = FOLDER, remote: str | None = None, clock: Callable[[], dt.datetime] = now) -> Deploy:
+        """Return the branch, made if there is none, and brought up to the remote's.
+
+        ``remote`` is the address of a repository; without one, the address that the folder was opened with before.
+        Whatever a crash has left half done is gone afterwards; files that somebody edited by hand without a commit
+        are put aside as ``*.edited``, and that is said.
+
+        Raises:
+            UserError: the remote does not answer, or the folder has commits that the remote lacks.
+        """
+        repo = Repo(folder.resolve())
+        with repo.guarded():
+            _prepare(repo, remote)
+            known = repo.git("config", "remote.origin.url", check=False).strip() or None
+            made = cls(repo, known, clock)
+            with _said(repo):
+                made._follow()
+                if not repo.resolve():
+                    made._begin()
+            made._show()
+        return made
+
+    def head(self) -> str:
+        """Return the commit of the branch, as this folder knows it; :meth:`open` and :meth:`refresh` ask the remote."""
+        return self.repo.resolve()
+
+    def refresh(self) -> str:
+        """Bring the folder up to the remote's branch; return the commit.
+
+        Raises:
+            UserError: as :meth:`open`.
+        """
+        with self.repo.guarded():
+            with _said(self.repo):
+                self._follow()
+            self._show()
+        return self.head()
+
+    def state(self, environment: Environment) -> State:
+        """Return what runs in ``environment``.
+
+        Raises:
+            UserError: the file was broken by hand; it and the key are named.
+        """
+        path = state_path(environment)
+        text = self.repo.read(path)
+        if text is None:
+            raise UserError(f"{self._where(path)}: not there", f"`git -C {self.repo.folder} log -- {path}` shows it")
+        return parse_state(environment, text, self._where(path))
+
+    def entry(self, release: str) -> Entry:
+        """Return the entry of ``release``.
+
+        Raises:
+            UserError: there is none, or the file was broken by hand; it and the key are named.
+        """
+        path = entry_path(release)
+        text = self.repo.read(path)
+        if text is None:
+            raise UserError(f"{self._where(path)}: not there", "`mainline release list` shows the releases")
+        return parse_entry(release, text, self._where(path))
+
+    def releases(self) -> list[str]:
+        """Return the ids of all releases in the ledger, sorted."""
+        return [Path(path).stem for path in self.repo.names("ledger") if path.endswith(".yaml")]
+
+    def evidence(self, transition: Transition) -> dict[str, Any] | None:
+        """Return the evidence of ``transition``, also when it has a file of its own.
+
+        Raises:
+            UserError: that file is gone, or is not the one that was written.
+        """
+        found = transition.evidence
+        if not found or set(found) != {"file", "sha256"}:
+            return found
+        text = self.repo.read(found["file"])
+        if text is None or hashlib.sha256(text.encode()).hexdigest() != found["sha256"]:
+            raise UserError(
+                f"{self._where(found['file'])}: is not the evidence that was written",
+                f"`git -C {self.repo.folder} log -p -- {found['file']}` shows who changed it",
+            )
+        return dict(json.loads(text))
+
+    def commit(
+        self,
+        message: str,
+        *,
+        expect: str,
+        states: Sequence[State] = (),
+        transitions: Sequence[Transition] = (),
+        entries: Sequence[Entry] = (),
+    ) -> str:
+        """Make one commit and return it; with a remote it is there as well, before anything here changes.
+
+        ``expect`` is the :meth:`head` that all was decided on. Each state gets the next revision. ``entries`` adds
+        releases or changes their facts; transitions are only ever appended, whatever an entry brings along.
+
+        Raises:
+            Moved: the branch (here or on the remote) is not ``expect``, or a state was read from an older revision.
+            UserError: a release is not in the ledger, a state contradicts itself, git or the remote fails.
+                Nothing is changed in any of these cases.
+        """
+        with self.repo.guarded(), _said(self.repo):
+            here = self.repo.resolve()
+            if here != expect:
+                raise moved(expect, here)
+            when = self.clock()
+            files = self._states(states) | self._ledger(entries, transitions, when)
+            new = self.repo.write_commit(message.strip() + "\n", files, expect, when)
+            if self.remote:
+                self._push(new, expect)
+            self.repo.move(new, expect)
+            self._show()
+        return new
+
+    def _states(self, states: Sequence[State]) -> dict[str, str]:
+        files = {}
+        for state in states:
+            before = self.state(state.environment).revision
+            if state.revision != before:
+                raise Moved(
+                    f"{state_path(state.environment)}: revision {before} is there, the change was made to "
+                    f"{state.revision}; nothing was changed",
+                    "run the same command again: it starts from what is there now",
+                )
+            files[state_path(state.environment)] = dump_state(replace(state, revision=before + 1))
+        return files
+
+    def _ledger(self, entries: Sequence[Entry], transitions: Sequence[Transition], when: dt.datetime) -> dict[str, str]:
+        known = set(self.releases())
+        changed: dict[str, Entry] = {}
+        for entry in entries:
+            entry_path(entry.release)
+            old = self.entry(entry.release).transitions if entry.release in known else ()
+            changed[entry.release] = replace(entry, transitions=old)
+        files: dict[str, str] = {}
+        stamp = when.astimezone(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        for given in transitions:
+            entry = changed.get(given.release) or self.entry(given.release)
+            item = replace(given, time=given.time or stamp)
+            text = json.dumps(item.evidence, indent=2, sort_keys=True, allow_nan=False) + "\n"
+            if len(text) > LARGEST:
+                path = f"evidence/{item.release}/{len(entry.transitions) + 1}.json"
+                files[path] = text
+                item = replace(item, evidence={"file": path, "sha256": hashlib.sha256(text.encode()).hexdigest()})
+            changed[given.release] = replace(entry, transitions=(*entry.transitions, item))
+        return files | {entry_path(name): dump_entry(entry) for name, entry in changed.items()}
+
+    def _begin(self) -> None:
+        """Make the first commit; if another machine was faster, take its."""
+        files = {"README.md": README} | {state_path(name): dump_state(State(name)) for name in ENVIRONMENTS}
+        new = self.repo.write_commit("Begin the ledger\n", files, "", self.clock())
+        if self.remote:
+            try:
+                self._push(new, "")
+            except Moved:
+                self._follow()
+                return
+        self.repo.move(new, "")
+
+    def _follow(self) -> None:
+        """Take the remote's branch; push ours if it has none yet."""
+        if not self.remote:
+            return
+        theirs, here = self._fetch(), self.repo.resolve()
+        if theirs == here:
+            return
+        if not theirs:
+            self._push(here, "")
+        elif not here or self.repo.git("merge-base", here, theirs, check=False).strip() == here:
+            self.repo.move(theirs, here)
+        else:
+            raise UserError(
+                f"{self.repo.folder}: has commits on {BRANCH} that {self.remote} lacks, and the other way round",
+                f"look at `git -C {self.repo.folder} log`; to take the remote's: delete the folder",
+            )
+
+    def _fetch(self) -> str:
+        """Return the commit of the remote's branch, an empty text if it has none."""
+        self.repo.clear_locks()
+        try:
+            listed = self.repo.git("ls-remote", "origin", REF).split()
+            if listed:
+                self.repo.git("fetch", "--quiet", "--no-tags", "origin", f"+{REF}:{SEEN}")
+        except Refused as error:
+            raise UserError(
+                f"the remote {self.remote} does not answer: {error}", "check the address, the network and the key"
+            ) from error
+        return self.repo.resolve(SEEN) if listed else ""
+
+    def _push(self, new: str, expect: str) -> None:
+        """Make ``new`` the remote's branch if it is ``expect`` there.
+
+        Raises:
+            Moved: it is something else.
+            UserError: the remote refused for another reason.
+        """
+        self.repo.clear_locks()
+        try:
+            self.repo.git("push", "--quiet", f"--force-with-lease={REF}:{expect}", "origin", f"{new}:{REF}")
+        except Refused as error:
+            # The connection may have been lost after the remote had taken it, so the remote is asked.
+            theirs = self._fetch()
+            if theirs == new:
+                return
+            if theirs != expect:
+                raise moved(expect, theirs) from error
+            raise UserError(
+                f"the remote {self.remote} refused the commit: {error}; nothing was changed",
+                f"check that you may push to branch {BRANCH} there",
+            ) from error
+
+    def _show(self) -> None:
+        for path in self.repo.show():
+            console.warn(
+                f"{self.repo.folder / path}: an edit that was not committed does not count; it is kept as {path}.edited"
+            )
+
+    def _where(self, path: str) -> str:
+        return f"{path} on branch {BRANCH} ({self.repo.folder})"
+
+
+def _prepare(repo: Repo, remote: str | None) -> None:
+    """Make the repository if there is none, or half of one."""
+    if not (repo.folder / ".git" / "info" / "exclude").is_file() or not repo.git("rev-parse", "--git-dir", check=False):
+        repo.git("init", "--quiet", "--template=")
+        (repo.folder / ".git" / "info").mkdir(exist_ok=True)
+        (repo.folder / ".git" / "info" / "exclude").write_text(EXCLUDED, encoding="utf-8")
+    repo.git("symbolic-ref", "HEAD", REF)
+    if remote is not None:
+        repo.git("config", "remote.origin.url", remote)
+
+
+@contextmanager
+def _said(repo: Repo) -> Iterator[None]:
+    """Turn what git refuses into a message."""
+    try:
+        yield
+    except Refused as error:
+        raise UserError(f"{repo.folder}: {error}", "run the same command again") from error
