@@ -53,8 +53,8 @@ def test_the_templates_own_params_are_valid_and_frozen() -> None:
 
 
 def test_every_key_is_needed_and_none_is_unknown(params, tmp_path: Path) -> None:
-    # The room compare has defaults, so that an absent key cannot hide which bound it becomes.
-    for key in (key for key in keys(params) if key.split(".")[0] != "compare"):
+    # These rooms have defaults: a project may leave them out, but not change their names.
+    for key in (key for key in keys(params) if key.split(".")[0] not in ("compare", "rollout")):
         without = changed(params, key, None)
         *rooms, last = key.split(".")
         room = without
@@ -64,7 +64,8 @@ def test_every_key_is_needed_and_none_is_unknown(params, tmp_path: Path) -> None
         with pytest.raises(UserError, match=rf"params.yaml: {key}: key is missing"):
             load(without, tmp_path)
     for room in ("", "data.", "data.checks.", "features.", "model.", "model.calibration.", "model.search.",
-                 "evaluate.", "gates.", "compare."):  # fmt: skip
+                 "evaluate.", "gates.", "compare.", "rollout.", "rollout.shadow.", "rollout.analysis.", "rollout.ab.",
+                 "rollout.proxy.", "rollout.rehearsal."):  # fmt: skip
         with pytest.raises(UserError, match=rf"params.yaml: {room}colour: unknown key \(value 'red'\)"):
             load(changed(params, f"{room}colour", "red"), tmp_path)
 
@@ -79,6 +80,8 @@ def test_every_key_is_needed_and_none_is_unknown(params, tmp_path: Path) -> None
         ("data.checks.alpha", 1), ("model.task", "ranking"), ("model.calibration.method", "platt"),
         ("model.search.folds", 1), ("model.search.enabled", "yes"), ("features.drop", "age"),
         ("evaluate.resamples", 99), ("gates.floors", {"roc_auc": "high"}), ("gates.size_mb", "5 MB"),
+        ("rollout.weights", [5, 1, 100]), ("rollout.weights", [1, 50]), ("rollout.mode", "big_bang"),
+        ("rollout.analysis.latency_requests", 100), ("rollout.proxy.port", 70000), ("rollout.ab.split", 100),
     ],
 )  # fmt: skip
 def test_a_wrong_value_names_its_key_and_itself(key, value, params, tmp_path: Path) -> None:
