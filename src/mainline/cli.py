@@ -10,6 +10,7 @@ import typer
 import typer.core
 
 from mainline.cli_ci import ci, github
+from mainline.cli_release import registry, release, trace
 from mainline.threads import SINGLE
 
 
@@ -40,6 +41,9 @@ app = typer.Typer(
 )
 app.add_typer(ci, name="ci")
 app.add_typer(github, name="github")
+app.add_typer(release, name="release")
+app.add_typer(registry, name="registry")
+app.command()(trace)
 
 
 @app.command()

@@ -16,6 +16,7 @@ TEST = Path("artifacts/test.parquet")
 MODEL = Path("artifacts/model.skops")
 PROFILE = Path("artifacts/profile.json")
 TRAINING = Path("artifacts/training.json")
+SERVING = Path("artifacts/serving")  # serving.json, and model.onnx if the model converts
 VALIDATION = Path("reports/validation.json")
 SPLIT = Path("reports/split.json")
 EVALUATION = Path("reports/evaluation.json")

@@ -244,7 +244,7 @@ KILLED = """
 """
 POINTS = {
     "before the objects": ("repo.Repo.write_commit = die", False),
-    "after the objects": ("Deploy._push = die; repo.Repo.move = die", False),
+    "after the objects": ("repo.Repo.push = die; repo.Repo.move = die", False),
     "after the push": ("repo.Repo.move = die", True),
     "before the work tree": ("repo.Repo.show = die", True),
     "midway through the work tree": ("repo.write_atomic = die", True),

@@ -17,7 +17,7 @@ from typing import Any
 
 from mainline import console
 from mainline.errors import UserError
-from mainline.release.repo import BRANCH, REF, SEEN, Moved, Refused, Repo, moved
+from mainline.release.repo import BRANCH, REF, Moved, Refused, Repo, moved
 from mainline.release.state import (
     ENVIRONMENTS,
     Entry,
@@ -71,8 +71,7 @@ class Deploy:
         repo = Repo(folder.resolve())
         with repo.guarded():
             _prepare(repo, remote)
-            known = repo.git("config", "remote.origin.url", check=False).strip() or None
-            made = cls(repo, known, clock)
+            made = cls(repo, repo.remote(), clock)
             with _said(repo):
                 made._follow()
                 if not repo.resolve():
@@ -168,7 +167,7 @@ class Deploy:
             files = self._states(states) | self._ledger(entries, transitions, when)
             new = self.repo.write_commit(message.strip() + "\n", files, expect, when)
             if self.remote:
-                self._push(new, expect)
+                self.repo.push(new, expect)
             self.repo.move(new, expect)
             self._show()
         return new
@@ -212,7 +211,7 @@ class Deploy:
         new = self.repo.write_commit("Begin the ledger\n", files, "", self.clock())
         if self.remote:
             try:
-                self._push(new, "")
+                self.repo.push(new, "")
             except Moved:
                 self._follow()
                 return
@@ -222,11 +221,11 @@ class Deploy:
         """Take the remote's branch; push ours if it has none yet."""
         if not self.remote:
             return
-        theirs, here = self._fetch(), self.repo.resolve()
+        theirs, here = self.repo.fetch(), self.repo.resolve()
         if theirs == here:
             return
         if not theirs:
-            self._push(here, "")
+            self.repo.push(here, "")
         elif not here or self.repo.git("merge-base", here, theirs, check=False).strip() == here:
             self.repo.move(theirs, here)
         else:
@@ -234,41 +233,6 @@ class Deploy:
                 f"{self.repo.folder}: has commits on {BRANCH} that {self.remote} lacks, and the other way round",
                 f"look at `git -C {self.repo.folder} log`; to take the remote's: delete the folder",
             )
-
-    def _fetch(self) -> str:
-        """Return the commit of the remote's branch, an empty text if it has none."""
-        self.repo.clear_locks()
-        try:
-            listed = self.repo.git("ls-remote", "origin", REF).split()
-            if listed:
-                self.repo.git("fetch", "--quiet", "--no-tags", "origin", f"+{REF}:{SEEN}")
-        except Refused as error:
-            raise UserError(
-                f"the remote {self.remote} does not answer: {error}", "check the address, the network and the key"
-            ) from error
-        return self.repo.resolve(SEEN) if listed else ""
-
-    def _push(self, new: str, expect: str) -> None:
-        """Make ``new`` the remote's branch if it is ``expect`` there.
-
-        Raises:
-            Moved: it is something else.
-            UserError: the remote refused for another reason.
-        """
-        self.repo.clear_locks()
-        try:
-            self.repo.git("push", "--quiet", f"--force-with-lease={REF}:{expect}", "origin", f"{new}:{REF}")
-        except Refused as error:
-            # The connection may have been lost after the remote had taken it, so the remote is asked.
-            theirs = self._fetch()
-            if theirs == new:
-                return
-            if theirs != expect:
-                raise moved(expect, theirs) from error
-            raise UserError(
-                f"the remote {self.remote} refused the commit: {error}; nothing was changed",
-                f"check that you may push to branch {BRANCH} there",
-            ) from error
 
     def _show(self) -> None:
         for path in self.repo.show():

@@ -123,6 +123,49 @@ class Repo:
                 raise UserError(f"{self.folder}: {error}; nothing was changed", "run the same command again") from error
             raise moved(expect, found) from error
 
+    def remote(self) -> str | None:
+        """Return the address of the remote, None without one."""
+        return self.git("config", "remote.origin.url", check=False).strip() or None
+
+    def fetch(self) -> str:
+        """Return the commit of the remote's branch, an empty text if it has none.
+
+        Raises:
+            UserError: the remote does not answer.
+        """
+        self.clear_locks()
+        try:
+            listed = self.git("ls-remote", "origin", REF).split()
+            if listed:
+                self.git("fetch", "--quiet", "--no-tags", "origin", f"+{REF}:{SEEN}")
+        except Refused as error:
+            raise UserError(
+                f"the remote {self.remote()} does not answer: {error}", "check the address, the network and the key"
+            ) from error
+        return self.resolve(SEEN) if listed else ""
+
+    def push(self, new: str, expect: str) -> None:
+        """Make ``new`` the remote's branch if that is ``expect`` (empty: not there).
+
+        Raises:
+            Moved: it is something else.
+            UserError: the remote refused for another reason, or does not answer.
+        """
+        self.clear_locks()
+        try:
+            self.git("push", "--quiet", f"--force-with-lease={REF}:{expect}", "origin", f"{new}:{REF}")
+        except Refused as error:
+            # The connection may have been lost after the remote had taken it, so the remote is asked.
+            theirs = self.fetch()
+            if theirs == new:
+                return
+            if theirs != expect:
+                raise moved(expect, theirs) from error
+            raise UserError(
+                f"the remote {self.remote()} refused the commit: {error}; nothing was changed",
+                f"check that you may push to branch {BRANCH} there",
+            ) from error
+
     def show(self) -> list[str]:
         """Make the work tree and the index show the branch; return files whose hand edits were put aside."""
         aside = []
