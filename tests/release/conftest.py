@@ -121,7 +121,10 @@ def _lay_out(made: Repository) -> None:
     text = (ROOT / "src" / "bank" / "expectations.py").read_text(encoding="utf-8")
     made.write("src/bank/expectations.py", text + "\n\nBEHAVIOURS = ()\n")
     made.git("init", "--quiet", "--initial-branch=main")
-    made.dvc("init", "--quiet")
+    made.git("config", "user.name", "Ada")
+    # What `dvc init` would write, without the second that it takes.
+    made.write(".dvc/config", "[core]\n    analytics = false\n")
+    made.write(".dvc/.gitignore", "/config.local\n/tmp\n/cache\n")
 
 
 @pytest.fixture(scope="session")

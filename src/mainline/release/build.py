@@ -17,12 +17,13 @@ from mainline.compare.git import git
 from mainline.config import load_settings
 from mainline.errors import UserError
 from mainline.files import read_json, sha256, write_atomic, write_json
+from mainline.objects import stage_outputs
 from mainline.paths import CARD as CARD_SOURCE
 from mainline.paths import CARD_PAGE as PAGE_SOURCE
 from mainline.paths import EVALUATION, MODEL, SERVING, TEST, TRAINING, VALIDATION
 from mainline.release import bento, sbom, store
 from mainline.release.fitness import check_fitness
-from mainline.release.identity import LENGTH, digests, listing, of, release_id
+from mainline.release.identity import LENGTH, covered, digests, listing, of, release_id
 from mainline.release.ledger import Deploy, Entry, Transition
 from mainline.release.store import Release
 from mainline.release.verify import faults
@@ -96,7 +97,7 @@ def _fill(folder: Path, root: Path, project: str, name: str, parts: dict[str, st
     batches = read_json(root / VALIDATION)["batches"]
     texts = _texts(root, name, parts, batches, created)
     tag = f"{project}:{name[-LENGTH:]}"
-    identity = {"release": name, "commit": commit, "created": created, "digests": parts, "bento": tag}
+    identity = {"id": name, "commit": commit, "created": created, "digests": parts, "bento": tag}
     extras = {key: texts[key] for key in (store.CARD, store.SBOM, store.GOLDEN)}
     # Not below .mainline: BentoML reads no file of a hidden folder.
     with tempfile.TemporaryDirectory(prefix="mainline-release-") as work:
@@ -105,7 +106,7 @@ def _fill(folder: Path, root: Path, project: str, name: str, parts: dict[str, st
             root, Path(work), settings, name[-LENGTH:], created, extras | {"identity.json": _json(identity)}
         )
         shutil.move(made, folder / store.BENTO)
-    _check(folder / store.BENTO, parts)
+    _check(folder / store.BENTO, parts, root)
     for key, text in texts.items():
         write_atomic(folder / key, text)
     for key in COPIED:
@@ -147,11 +148,11 @@ def _texts(
     }
 
 
-def _check(made: Path, parts: Mapping[str, str]) -> None:
-    """Make sure that the Bento holds this very model, and nothing in its place.
+def _check(made: Path, parts: Mapping[str, str], root: Path) -> None:
+    """Make sure that the Bento holds this very model, and nothing that could change without the id.
 
     Raises:
-        UserError: ``bentofile.yaml`` leaves it out, or the build put in another one.
+        UserError: ``bentofile.yaml`` leaves it out, or lets in what the id does not cover.
     """
     model, serving, params = (bento.held(made, path) for path in (MODEL, SERVING, Path("params.yaml")))
     found = {
@@ -161,8 +162,15 @@ def _check(made: Path, parts: Mapping[str, str]) -> None:
     }
     for path, (have, want) in found.items():
         if have != want:
-            problem = f"{bento.FILE}: {path} is not in the Bento as it is here"
-            raise UserError(problem, f"add {path} to include, and to nothing that changes it")
+            raise UserError(f"{bento.FILE}: {path} is not in the Bento as it is here", f"add {path} to include")
+    own = {bento.FILE, *COPIED, "requirements.lock", *(output.path for output in stage_outputs(root))}
+    for path in listing(made / "src"):
+        top = path.split("/")[0]
+        if not covered(top) and top != bento.EXTRAS and not any(f"{path}/".startswith(f"{item}/") for item in own):
+            raise UserError(
+                f"{bento.FILE}: include: {path} gets into the Bento, but the release id does not depend on it",
+                "take it out, or move it to src",
+            )
 
 
 def _json(value: Any) -> str:

@@ -13,7 +13,7 @@ from mainline.files import read_json, sha256
 from mainline.paths import MODEL, SERVING, VALIDATION
 from mainline.train.lineage import data_hash
 
-CODE = ("src", "bentofile.yaml", "requirements.lock")
+CODE = ("src", "bentofile.yaml", "requirements.lock")  # and the *.py files at the top
 PARTS = ("code", "data", "params", "lock", "model", "serving", "environment")
 LENGTH = 12  # hex digits of the SHA-256 in an id
 
@@ -27,7 +27,8 @@ def digests(root: Path = Path()) -> dict[str, str]:
     Raises:
         UserError: a file is absent.
     """
-    listed = {path: git("rev-parse", "--verify", "--quiet", f"HEAD:{path}", root=root, check=False) for path in CODE}
+    tree = (line.split(maxsplit=3) for line in git("ls-tree", "HEAD", root=root).splitlines())
+    listed = {name: hashed for _, _, hashed, name in tree if covered(name)}
     return {
         "code": of(listed),
         "data": data_hash(read_json(root / VALIDATION)["batches"]),
@@ -37,6 +38,11 @@ def digests(root: Path = Path()) -> dict[str, str]:
         "serving": of(listing(root / SERVING)),
         "environment": sha256(root / "requirements.lock"),
     }
+
+
+def covered(name: str) -> bool:
+    """Return whether the file or folder at the top of the repository counts as code of a release."""
+    return name in CODE or name.endswith(".py")
 
 
 def release_id(project: str, parts: Mapping[str, str]) -> str:

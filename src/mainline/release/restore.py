@@ -13,7 +13,7 @@ from mainline.compare.git import git
 from mainline.compare.integrity import md5
 from mainline.compare.scoring import environment
 from mainline.errors import UserError
-from mainline.objects import stage_outputs
+from mainline.objects import data_outputs, stage_outputs
 from mainline.release.ledger import Deploy
 from mainline.release.store import STORE, Release, find
 from mainline.release.verify import faults
@@ -54,9 +54,10 @@ def restore(release: str, deploy: Deploy, root: Path = Path(), store: Path = STO
 
 def _outputs(tree: Path) -> None:
     """Put what ``dvc.lock`` pins into ``tree``: from the cache, else the remote, else by running the pipeline."""
-    dvc.run(["pull", "--quiet", "--allow-missing"], tree, SECONDS)
-    if all(md5(tree / output.path) == output.oid for output in stage_outputs(tree)):
-        return
+    for verb in ("checkout", "pull"):
+        dvc.run([verb, "--quiet", "--allow-missing"], tree, SECONDS)
+        if all(md5(tree / output.path) == output.oid for output in (*data_outputs(tree), *stage_outputs(tree))):
+            return
     before = (tree / "dvc.lock").read_bytes()
     _run([sys.executable, "-m", "dvc", "repro", "--quiet"], tree, "training its model again")
     if (tree / "dvc.lock").read_bytes() != before:

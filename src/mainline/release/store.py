@@ -67,7 +67,7 @@ def find(release: str, store: Path = STORE) -> Release:
             "`mainline release list` shows those there are",
         )
     manifest = read_json(folder / MANIFEST)
-    if not isinstance(manifest, dict) or manifest.get("release") != release:
+    if not isinstance(manifest, dict) or manifest.get("id") != release:
         raise UserError(
             f"{folder / MANIFEST}: is not the manifest of {release}", f"`mainline release restore {release}`"
         )

@@ -27,7 +27,7 @@ def faults(release: str, store: Path = STORE, manifest: str | None = None) -> li
         content = json.loads(text)
         listed: dict[str, str] = dict(content["files"])
         parts = {name: str(content["digests"][name]) for name in PARTS}
-        named, project = str(content["release"]), str(content["project"])
+        named, project = str(content["id"]), str(content["project"])
     except (ValueError, KeyError, TypeError) as error:
         return [f"{file}: is no manifest ({type(error).__name__}: {error})"]
     if json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False).encode() + b"\n" != text:
