@@ -26,6 +26,7 @@ from mainline.rollout.traffic import Traffic
 
 UPSTREAM = Path(__file__).with_name("upstream.py")
 RATE = 250
+GOLDEN = 100
 GROUPS = ("a", "b", "c")
 ROWS = [
     {"x": float(x), "group": GROUPS[number % 3]}
@@ -38,7 +39,7 @@ def slicer(rows: Any) -> dict[str, list[str]]:
 
 
 def golden(bend: float) -> dict[str, Any]:
-    scores = [(row, row["x"] + bend * row["x"] * (1 - row["x"])) for row in ROWS[:200]]
+    scores = [(row, row["x"] + bend * row["x"] * (1 - row["x"])) for row in ROWS[:GOLDEN]]
     rows = [{"request": row, "expected": {"probability": s, "decision": s >= 0.5}} for row, s in scores]
     return {"tolerance": 1e-6, "rows": rows}
 
@@ -96,14 +97,14 @@ class Stage:
         self.controller.tick()
 
     def plan(self, **changes: Any) -> Plan:
-        given = {"mode": "canary", "weights": (20, 100), "pairs": 150, "shadow_seconds": 30.0, "requests": 60,
+        given = {"mode": "canary", "weights": (20, 100), "pairs": 120, "shadow_seconds": 30.0, "requests": 60,
                  "seconds": 0.3, "max_seconds": 60.0, "ready_seconds": 5.0}  # fmt: skip
         return Plan(**(given | changes))
 
     def try_out(self, release: str, **changes: Any) -> None:
         self.controller.start(release, self.plan(**changes))
 
-    def until(self, done: Callable[[Tick], bool], seconds: float = 25.0, pause: float = 0.1) -> Tick:
+    def until(self, done: Callable[[Tick], bool], seconds: float = 25.0, pause: float = 0.05) -> Tick:
         """Tick until ``done``."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -129,14 +130,42 @@ class Stage:
         return [item.name for item in self.plane.processes.all() if alive(item)]
 
 
-@pytest.fixture
-def rules() -> Rollout:
-    return Rollout(proxy=Proxy(port=0, timeout_seconds=6), analysis=RolloutAnalysis(min_rows=30), ready_seconds=5)
+def rules(replicas: int = 1, **analysis: Any) -> Rollout:
+    proxy = Proxy(port=0, timeout_seconds=6, replicas=replicas)
+    return Rollout(proxy=proxy, analysis=RolloutAnalysis(**({"min_rows": 30} | analysis)), ready_seconds=5)
 
 
-@pytest.fixture
-def stage(tmp_path: Path, rules: Rollout) -> Iterator[Stage]:
-    made = Stage(tmp_path, rules)
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """One Envoy for a whole module; release "good" serves."""
+    made = Stage(tmp_path_factory.mktemp("stage"), rules(memory_mb=400))
+    made.serve("good")
     yield made
     made.stop()
     assert made.alive() == []
+
+
+@pytest.fixture
+def calm(shared: Stage) -> Stage:
+    """The shared stage with nothing under way, and "good" in front."""
+    shared.renew()
+    state = shared.state()
+    if state.candidate:
+        shared.controller.end("abort", "the test before has ended")
+    assert shared.state().stable == "good"
+    return shared
+
+
+@pytest.fixture
+def stage_for(tmp_path: Path) -> Iterator[Callable[..., Stage]]:
+    """Return a function that makes a stage of the test's own."""
+    made = []
+
+    def make(**options: Any) -> Stage:
+        made.append(Stage(tmp_path / f"stage-{len(made)}", rules(**options)))
+        return made[-1]
+
+    yield make
+    for stage in made:
+        stage.stop()
+        assert stage.alive() == []

@@ -11,6 +11,7 @@ import asyncio
 import json
 import os
 import random
+import resource
 import signal
 import sys
 import time
@@ -32,8 +33,8 @@ class Service:
         self.served = 0
         self.busy: set[asyncio.Task[Any]] = set()
 
-    def score(self, row: dict[str, Any]) -> float:
-        o = self.options
+    def score(self, row: dict[str, Any], after: bool) -> float:
+        o = self.options if after else {"bend": self.options.get("bend", 0)}
         x = float(row["x"])
         if "constant" in o:
             return float(o["constant"])
@@ -48,13 +49,16 @@ class Service:
         track = "shadow" if headers.get("x-shadow") else self.track
         after = self.served > int(o.get("after", 0)) and not (o.get("spare_shadow") and track == "shadow")
         if after and o.get("leak_mb"):
-            HOARD.append(bytearray(int(o["leak_mb"]) * 2**20))
+            try:
+                HOARD.append(bytearray(int(o["leak_mb"]) * 2**20))
+            except MemoryError:
+                os._exit(137)  # as the kernel would
         await asyncio.sleep((float(o.get("ms", 2)) + (float(o.get("slow_ms", 0)) if after else 0)) / 1000)
         if after and self.random.random() < float(o.get("errors", 0)):
             return 500, {"error": "planted"}
         content = json.loads(body)
         rows = content.get("rows", [content])
-        scores = [self.score(row) for row in rows]
+        scores = [self.score(row, after) for row in rows]
         request = headers.get("x-request-id", "none")
         for number, (row, score) in enumerate(zip(rows, scores, strict=True)):
             record = {"kind": "prediction", "time": time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime()),
@@ -85,8 +89,9 @@ class Service:
                 body = await reader.readexactly(int(headers.get("content-length", 0)))
                 status, content = await self.answer(method, path, headers, body)
                 text = json.dumps(content).encode()
-                writer.write(b"HTTP/1.1 %d X\r\ncontent-type: application/json\r\nx-release: %s\r\n"
-                             b"content-length: %d\r\n\r\n" % (status, self.release.encode(), len(text)) + text)  # fmt: skip
+                lines = (f"HTTP/1.1 {status} X", f"x-release: {self.release}", "content-type: application/json",
+                         f"content-length: {len(text)}", "", "")  # fmt: skip
+                writer.write("\r\n".join(lines).encode() + text)
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
@@ -103,4 +108,7 @@ class Service:
 
 
 if __name__ == "__main__":
-    asyncio.run(Service(json.loads(sys.argv[1])).run())
+    given = json.loads(sys.argv[1])
+    if "limit_mb" in given:
+        resource.setrlimit(resource.RLIMIT_AS, (given["limit_mb"] * 2**20,) * 2)
+    asyncio.run(Service(given).run())

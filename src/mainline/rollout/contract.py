@@ -5,7 +5,8 @@ from __future__ import annotations
 import http.client
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +28,8 @@ class Golden:
 
 def ready(port: int, release: str, seconds: float = 2.0) -> bool:
     """Return whether a service of ``release`` is ready on ``port``."""
-    status, content = call(port, "GET", "/readyz", seconds=seconds)
+    with connected(port, seconds) as line:
+        status, content = ask(line, "GET", "/readyz")
     return status == 200 and content.get("ready") is True and content.get("release") == release
 
 
@@ -43,28 +45,30 @@ def check_golden(golden: Mapping[str, Any], candidate: int, stable: int | None, 
         return Golden(0, "the release has no golden requests, so nothing shows that it answers as its model does")
     paired = Paired(slicer)
     mine, theirs, features = [], [], []
-    for number, row in enumerate(rows):
-        status, content = call(candidate, "POST", "/predict", row["request"])
-        answers = content.get("predictions") or [{}]
-        fault = _differs(answers[0], row["expected"], tolerance) if status == 200 else f"answered {status} {content}"
-        if fault:
-            return Golden(len(rows), f"golden request {number + 1} of {len(rows)}: {fault[:300]}")
-        if stable is None:
-            continue
-        status, content = call(stable, "POST", "/predict", row["request"])
-        if status == 200 and content.get("predictions"):
-            mine.append(_scored(row["expected"]))
-            theirs.append(_scored(content["predictions"][0]))
-            features.append(row["request"])
+    with connected(candidate) as line:
+        for number, row in enumerate(rows):
+            status, content = ask(line, "POST", "/predict", row["request"])
+            answers = content.get("predictions") or [{}]
+            fault = (
+                f"answered {status} {content}" if status != 200 else _differs(answers[0], row["expected"], tolerance)
+            )
+            if fault:
+                return Golden(len(rows), f"golden request {number + 1} of {len(rows)}: {fault[:300]}")
+    if stable is None:
+        return Golden(len(rows))
+    with connected(stable) as line:
+        for row in rows:
+            status, content = ask(line, "POST", "/predict", row["request"])
+            if status == 200 and content.get("predictions"):
+                mine.append(_scored(row["expected"]))
+                theirs.append(_scored(content["predictions"][0]))
+                features.append(row["request"])
     paired.add(theirs, mine, features)
     return Golden(len(rows), expected=paired.pairs if features else None)
 
 
-def call(
-    port: int, method: str, path: str, content: Any = None, seconds: float = SECONDS
-) -> tuple[int, dict[str, Any]]:
-    """Return status and JSON of an answer on the loopback address; status 0 when there is none."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=seconds)
+def ask(connection: http.client.HTTPConnection, method: str, path: str, content: Any = None) -> tuple[int, Any]:
+    """Return status and JSON of an answer; status 0 and the error when there is none."""
     try:
         body = None if content is None else json.dumps(content)
         connection.request(method, path, body, {"content-type": "application/json", **SHADOW})
@@ -72,7 +76,16 @@ def call(
         found = json.loads(answer.read() or b"{}")
         return answer.status, found if isinstance(found, dict) else {}
     except (OSError, http.client.HTTPException, ValueError) as error:
+        connection.close()
         return 0, {"error": str(error)}
+
+
+@contextmanager
+def connected(port: int, seconds: float = SECONDS) -> Iterator[http.client.HTTPConnection]:
+    """Yield a connection to a service on the loopback address."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=seconds)
+    try:
+        yield connection
     finally:
         connection.close()
 

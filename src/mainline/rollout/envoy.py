@@ -29,6 +29,7 @@ from mainline.rollout.layout import Layout, read_layout
 from mainline.rollout.processes import Process, Processes, alive, free_port
 
 SECONDS = 5.0  # for Envoy to take a change; it needs milliseconds
+GRACE = 0.1  # between two attempts a request is nowhere to be seen
 RDS, CDS = "http.ingress.rds.split", "cluster_manager.cds"
 
 
@@ -70,13 +71,14 @@ class Envoy:
             raise UserError(f"{path}: was changed by hand: its routes are not those of its version", fix)
         return read_layout(text, str(path))
 
-    def taken(self) -> bool:
-        """Return whether Envoy serves what the routes file says."""
+    def taken(self) -> bool | None:
+        """Return whether Envoy serves what the routes file says; None when it does not answer."""
         try:
             wanted = json.loads((self.folder / ROUTES).read_text(encoding="utf-8"))["version_info"]
         except (OSError, ValueError, KeyError):
             return False
-        return bool(wanted) and self._texts().get(f"{RDS}.version_text") == wanted
+        served = self._texts().get(f"{RDS}.version_text")
+        return None if served is None else served == str(wanted)
 
     def start(self, layout: Layout, starts: int = 0) -> Process:
         """Return Envoy, started with ``layout`` and answering.
@@ -171,6 +173,9 @@ class Envoy:
 
     def _drain(self, names: set[str]) -> None:
         """Wait until the clusters that go have answered what they have begun, as long as a request may take."""
+        if not names:
+            return
+        time.sleep(GRACE)
         end = time.monotonic() + self.rules.timeout_seconds
         while time.monotonic() < end:
             counters = self.counters()

@@ -87,7 +87,7 @@ class Plane:
             UserError: somebody else told it something, or Envoy serves something else.
         """
         found = self.envoy.layout()
-        if found and self.running() and not self.envoy.taken():
+        if found and self.running() and self.envoy.taken() is False:
             raise UserError(
                 "Envoy does not serve what its routes file says; nothing was changed",
                 "`mainline rollout stop` takes it down; `mainline rollout run` builds it up again from git",
