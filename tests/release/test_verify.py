@@ -119,6 +119,18 @@ def test_an_added_and_a_missing_file_are_named(store: Path, release: Any) -> Non
     ]
 
 
+def test_compiled_python_is_one_sentence_that_says_what_to_do(store: Path, release: Any) -> None:
+    cache = store / release.id / "bento/src/src/bank/__pycache__"
+    cache.mkdir()
+    for name in ("a.pyc", "b.pyc"):
+        (cache / name).write_bytes(b"")
+    found = faults(release.id, store)
+    shutil.rmtree(cache)
+    (fault,) = found
+    assert fault.startswith(f"{cache / 'a.pyc'}: compiled Python")
+    assert "2 files; delete" in fault
+
+
 def test_the_command_names_the_file_and_fails(built: Any) -> None:
     release = built.only()
     code, output = built.mainline("release", "verify", release.id)

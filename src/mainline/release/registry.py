@@ -89,6 +89,7 @@ def _sync(name: str, entries: list[Entry], wanted: Mapping[str, str | None]) -> 
         if entry.release not in versions:
             versions[entry.release] = _create(client, name, experiment, entry)
             said.append(("pass", f"version {versions[entry.release].version}: {entry.release}, new"))
+            continue
         changed = _tag(client, name, versions[entry.release], version_tags(entry))
         if changed:
             said.append(("pass", f"version {versions[entry.release].version}: {entry.release}: {', '.join(changed)}"))
@@ -130,7 +131,7 @@ def _create(client: Any, name: str, experiment: str, entry: Entry) -> Any:
         name,
         source,
         run_id if logged else None,
-        tags={"release": entry.release},
+        tags={key: value[:5000] for key, value in version_tags(entry).items()},
         model_id=logged[0].model_id if logged else None,
     )
 

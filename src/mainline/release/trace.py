@@ -19,6 +19,7 @@ from mainline.release.store import STORE, find
 Record = dict[str, Any]
 Reader = Callable[[str], Iterable[Record]]
 SHOWN = ("project", "features", "model", "data")
+ROWS_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -148,12 +149,14 @@ def _release(name: str, deploy: Deploy, root: Path, store: Path) -> dict[str, An
 
 def show(found: Trace) -> None:
     """Print a trace for a person."""
-    for record in found.predictions:
+    for record in found.predictions[:ROWS_SHOWN]:
         row = f", row {record['row']}" if record.get("row") else ""
         console.say(f"request {found.request_id}{row}, {record.get('time')}, track {record.get('track')}")
         console.say(f"  answered   score {record.get('score')}, decision {record.get('decision')}")
         console.say(f"  features   {json.dumps(record.get('features'), ensure_ascii=False)}")
-    for record in found.feedback:
+    if len(found.predictions) > ROWS_SHOWN:
+        console.say(f"… and {len(found.predictions) - ROWS_SHOWN} more predictions of this request: --json shows them")
+    for record in found.feedback[:ROWS_SHOWN]:
         console.say(f"  outcome    {record.get('outcome')}, {record.get('time')}")
     for release in found.releases:
         _show_release(release)

@@ -41,4 +41,16 @@ def faults(release: str, store: Path = STORE, manifest: str | None = None) -> li
         for path, want in sorted(listed.items())
         if have.get(path) != want
     ]
-    return changed + [f"{folder / path}: is not in the manifest" for path in sorted(set(have) - set(listed))]
+    return changed + _added(folder, sorted(set(have) - set(listed)))
+
+
+def _added(folder: Path, paths: list[str]) -> list[str]:
+    """Return a sentence for each file that was put in; for compiled Python, which Python leaves itself, one for all."""
+    compiled = [path for path in paths if "/__pycache__/" in path]
+    found = [f"{folder / path}: is not in the manifest" for path in paths if path not in compiled]
+    if compiled:
+        found.append(
+            f"{folder / compiled[0]}: compiled Python that is not in the manifest, {len(compiled)} files; delete the "
+            "folders __pycache__, and start the service with `mainline serve --bento`, which leaves none"
+        )
+    return found
