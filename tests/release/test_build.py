@@ -215,6 +215,8 @@ def stand_in(files: dict[str, str]) -> Callable[..., Path]:
         for name in ("artifacts/model.skops", "params.yaml"):
             (made / "src" / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(root / name, made / "src" / name)
+        if (root / "artifacts/serving").is_dir():
+            shutil.copytree(root / "artifacts/serving", made / "src/artifacts/serving")
         for name, text in files.items():
             (made / "src" / name).parent.mkdir(parents=True, exist_ok=True)
             (made / "src" / name).write_text(text)
