@@ -11,6 +11,7 @@ import typer.core
 
 from mainline.cli_ci import ci, github
 from mainline.cli_release import registry, release, trace
+from mainline.cli_rollout import rollback, rollout
 from mainline.threads import SINGLE
 
 
@@ -43,7 +44,9 @@ app.add_typer(ci, name="ci")
 app.add_typer(github, name="github")
 app.add_typer(release, name="release")
 app.add_typer(registry, name="registry")
+app.add_typer(rollout, name="rollout")
 app.command()(trace)
+app.command()(rollback)
 
 
 @app.command()

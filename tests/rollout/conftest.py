@@ -111,6 +111,7 @@ class Stage:
             tick = self.controller.tick()
             if done(tick):
                 return tick
+            assert tick.outcome not in ("abort", "none"), f"over too early: {tick.text}"
             time.sleep(pause)
         raise AssertionError(f"not within {seconds} s: {tick.outcome} {tick.text}")
 

@@ -134,8 +134,9 @@ class Envoy:
         for name, text, watched in steps:
             if text is steps[-1][1] and running:
                 self._drain({item.name for item in old.upstreams()} - {item.name for item in layout.upstreams()})
+            begin = self._numbers(watched)
             write_atomic(self.folder / name, text)
-            if running and (problem := self._wait(watched, json.loads(text)["version_info"])):
+            if running and (problem := self._wait(watched, json.loads(text)["version_info"], begin)):
                 for kept, content in before.items():
                     write_atomic(self.folder / kept, content)
                 raise UserError(f"Envoy did not take {name}: {problem}; the traffic is what it was",
@@ -183,9 +184,8 @@ class Envoy:
                 return
             time.sleep(0.02)
 
-    def _wait(self, watched: str, version: str) -> str:
-        """Return an empty text once Envoy has taken ``version``, else why not."""
-        begin = self._numbers(watched)
+    def _wait(self, watched: str, version: str, begin: Mapping[str, int]) -> str:
+        """Return an empty text once Envoy has taken ``version``, else why not; ``begin``: its counters before."""
         end = time.monotonic() + SECONDS
         while time.monotonic() < end:
             if self._texts().get(f"{watched}.version_text") == version and not self._warming():

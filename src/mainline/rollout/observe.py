@@ -89,7 +89,7 @@ class Observer:
             earlier=np.array(earlier, dtype=float),
             value=records.worth[side],
             memory_mb=self.plane.memory(state.candidate or "") if mine else None,
-            ready=self.plane.ready(role, release or ""),
+            ready=self.plane.ready(role, release or "", tries=3),
         )
 
 

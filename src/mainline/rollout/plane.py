@@ -138,9 +138,14 @@ class Plane:
                 return None
             time.sleep(0.05)
 
-    def ready(self, role: str, release: str) -> bool:
-        """Return whether at least one process of the release is ready."""
-        return any(alive(item) and ready(item.port, release) for item in self.processes.of(role, release))
+    def ready(self, role: str, release: str, tries: int = 1) -> bool:
+        """Return whether at least one process of the release is ready; a busy one is asked again."""
+        for number in range(tries):
+            if number:
+                time.sleep(0.2)
+            if any(alive(item) and ready(item.port, release) for item in self.processes.of(role, release)):
+                return True
+        return False
 
     def supervise(self, keep: Mapping[str, str]) -> list[str]:
         """Start again what should run and does not; return sentences about it. ``keep``: releases of role stable."""
