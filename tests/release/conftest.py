@@ -110,7 +110,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, rows_of: Callable[..., pd
 def _lay_out(made: Repository) -> None:
     ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
     shutil.copytree(ROOT / "src", made.folder / "src", ignore=ignored)
-    for name in ("dvc.yaml", "requirements.lock", ".gitignore", "pyproject.toml"):
+    for name in ("dvc.yaml", "requirements.lock", ".gitignore", ".dvcignore", "pyproject.toml"):
         shutil.copy(ROOT / name, made.folder / name)
     params: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     params["evaluate"]["resamples"] = 100
