@@ -13,7 +13,7 @@ from mainline.rollout.measures import EDGES, Arm, Observation, Pairs, Share
 from mainline.rollout.statistics import Mean, Window
 
 RATE = 100  # requests a second
-LOOK = 5  # seconds
+LOOK = 10  # seconds
 WEIGHTS = (1, 5, 25, 50, 100)
 RULES = RolloutAnalysis()
 SLICES = 12
@@ -102,7 +102,9 @@ def simulate(seed: int, fault: Fault = Fault(), look: int = LOOK, rate: int = RA
     expected = paired(generator, 400, sound)
     clock, seen_requests = 0.0, 0
     shadow: dict[str, list[np.ndarray]] = {"candidate": [], "stable": []}
-    before = [0, 0]
+    before, alone = [0, 0], [0, 0]
+    windows: list[Window] = []
+    pairs = Pairs()
     for phase in range(-1, len(WEIGHTS)):
         bad = fault if phase >= fault.from_step else sound
         share = 1.0 if phase < 0 else WEIGHTS[phase] / 100
@@ -110,8 +112,6 @@ def simulate(seed: int, fault: Fault = Fault(), look: int = LOOK, rate: int = RA
             counts = {"candidate": [0, 0], "stable": [0, 0]}
             times = {name: np.zeros(len(EDGES) + 1, dtype=int) for name in counts}
             drawn: dict[str, list[np.ndarray]] = {"candidate": [], "stable": []}
-            windows: list[Window] = []
-            pairs, alone = Pairs(), [0, 0]
         step_requests, step_clock = 0, 0.0
         while True:
             n = rate * look

@@ -26,6 +26,7 @@ from mainline.rollout.statistics import (
 
 Outcome = Literal["promote", "hold", "abort", "none"]
 FEW = 300  # scores below which a distribution says nothing
+MANY = 4000  # the newest so many are enough: noise is far below the margin by then
 CONSTANT = 100  # equal scores in a row that no working model gives while stable's differ
 VARIED = 10  # so many different scores of stable prove that the requests differ
 
@@ -192,12 +193,12 @@ def scores(seen: Observation, rules: RolloutAnalysis) -> Check:
     A candidate is meant to differ from stable, so it is held against itself; stable shows what the traffic did
     meanwhile. Both distances are allowed their noise.
     """
-    sides = (seen.candidate, seen.stable)
-    counts = [len(sample) for arm in sides for sample in (arm.scores, arm.earlier)]
+    sides = [(arm.scores[-MANY:], arm.earlier[-MANY:]) for arm in (seen.candidate, seen.stable)]
+    counts = [len(sample) for pair in sides for sample in pair]
     if min(counts) < FEW:
         text = f"score distribution is judged from {FEW} scores a side, in shadow and now ({min(counts)} so far)"
         return Check("score distribution", "none", text, n=counts[0])
-    mine, theirs = (distance(arm.scores, arm.earlier) for arm in sides)
+    mine, theirs = (distance(*pair) for pair in sides)
     noise = distance_noise(counts[0], counts[1]) + distance_noise(counts[2], counts[3])
     bound = theirs + rules.drift_margin + noise
     bad = mine > bound

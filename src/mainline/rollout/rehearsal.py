@@ -96,7 +96,9 @@ def requests(folder: Path, golden: Mapping[str, Any], most: int = 5000) -> list[
 
     months = sorted([*folder.glob("*.csv"), *folder.glob("*.csv.gz")])
     if not months:
-        raise UserError(f"{folder}: holds no month to replay", "`make data` fetches it, or put batches of your own there")
+        raise UserError(
+            f"{folder}: holds no month to replay", "`make data` fetches it, or put batches of your own there"
+        )
     fields = list(golden["rows"][0]["request"])
     frame = pd.read_csv(months[0], nrows=most)
     missing = [name for name in fields if name not in frame]
@@ -113,7 +115,7 @@ def tell(done: Rehearsed, folder: Path) -> None:
         p50, p99 = (1000 * ordered[int(share * (len(ordered) - 1))] for share in (0.5, 0.99))
         by = ", ".join(f"{name or 'nobody'} {count:,}" for name, count in sorted(answers.releases.items()))
         console.say(
-            f"{answers.sent:,} requests, {answers.failed:,} failed; p50 {p50:.1f} ms, p99 {p99:.1f} ms; answered by {by}",
+            f"{answers.sent:,} requests, {answers.failed:,} failed; p50 {p50:.1f} ms, p99 {p99:.1f} ms; answers: {by}",
             "fail" if answers.failed else "pass",
         )
         for line in answers.failures[:3]:

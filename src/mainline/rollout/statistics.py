@@ -36,14 +36,16 @@ def concurrent_evidence(windows: Sequence[Window]) -> float:
     replacement only makes it safer: the ratio is convex in the count (Hoeffding 1963). After Lindon, Sanden and
     Shirikian (KDD 2022), where the same is done for counting processes.
     """
-    total = np.zeros_like(RATIOS)
-    for window in windows:
-        errors = window.candidate_errors + window.stable_errors
-        if errors == 0 or window.candidate == 0 or window.stable == 0:
-            continue
-        share = window.candidate / (window.candidate + window.stable)
-        total += window.candidate_errors * np.log(RATIOS) - errors * np.log(RATIOS * share + 1 - share)
-    return _average(total)
+    counts = [
+        (w.candidate_errors, w.candidate_errors + w.stable_errors, w.candidate / (w.candidate + w.stable))
+        for w in windows
+        if w.candidate and w.stable and (w.candidate_errors or w.stable_errors)
+    ]
+    if not counts:
+        return 1.0
+    mine, errors, shares = (np.array(column, dtype=float) for column in zip(*counts, strict=True))
+    against = np.log(np.outer(RATIOS, shares) + 1 - shares) @ errors
+    return _average(mine.sum() * np.log(RATIOS) - against)
 
 
 def historic_evidence(requests: int, errors: int, rate: float) -> float:
