@@ -298,6 +298,15 @@ def test_a_manifest_under_another_name_is_refused(tmp_path: Path) -> None:
         find("bank-1", tmp_path)
 
 
+def test_a_damaged_manifest_does_not_hide_the_others(built: Any, copy_of: Copy) -> None:
+    made = copy_of(built)
+    made.write(".mainline/releases/bank-000000000000/release.json", "{")
+    code, output = made.mainline("release", "list")
+    assert code == 0, output
+    assert made.only().id in output
+    assert "bank-000000000000/release.json: is not valid JSON" in output
+
+
 def test_the_id_follows_from_every_part() -> None:
     parts = {name: name * 2 for name in identity.PARTS}
     name = identity.release_id("bank", parts)

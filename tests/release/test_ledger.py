@@ -244,7 +244,7 @@ KILLED = """
 """
 POINTS = {
     "before the objects": ("repo.Repo.write_commit = die", False),
-    "after the objects": ("repo.Repo.push = die; repo.Repo.move = die", False),
+    "after the objects": ("ledger.push = die; repo.Repo.move = die", False),
     "after the push": ("repo.Repo.move = die", True),
     "before the work tree": ("repo.Repo.show = die", True),
     "midway through the work tree": ("repo.write_atomic = die", True),
@@ -281,6 +281,26 @@ def test_a_half_written_index_is_no_obstacle(tmp_path: Path) -> None:
     (tmp_path / ".git" / "index").write_bytes(b"DIRC\0\0\0\2half")
     deploy.commit("One", expect=deploy.head(), states=[State("production", "a")])
     assert git(tmp_path, "status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize("content", ["", "f" * 40 + "\n", "nonsense"])
+def test_a_damaged_branch_is_never_begun_anew(tmp_path: Path, bare: Path, content: str) -> None:
+    head = opened(tmp_path / "one", bare).head()
+    for folder in (tmp_path / "one", tmp_path / "two"):
+        opened(folder)
+        (folder / ".git" / "refs/heads/deploy").write_text(content)
+        with pytest.raises(UserError, match="the repository is damaged: branch deploy points to nothing"):
+            opened(folder)
+        assert (folder / ".git" / "refs/heads/deploy").read_text() == content
+    assert git(bare, "rev-parse", "deploy") == head
+
+
+def test_a_lost_object_is_named(tmp_path: Path) -> None:
+    deploy = opened(tmp_path)
+    blob = git(tmp_path, "rev-parse", "deploy:production.yaml")
+    (tmp_path / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
+    with pytest.raises(UserError, match="the repository is damaged"):
+        deploy.state("production")
 
 
 def test_half_a_repository_is_made_whole(tmp_path: Path) -> None:
@@ -322,6 +342,7 @@ def test_an_edit_that_was_not_committed_is_put_aside_and_said(
         ("phase: null", "phase: canery", "phase: Input should be"),
         ("stable: null", "stable: ../x", "stable: '../x' is no release id"),
         ("stable: null", "stable: [", "is not valid YAML"),
+        ("stable: null", "stable: \udce9", "is not valid YAML"),
         ("stable: null\ncandidate: null", "stable: a\ncandidate: a", "candidate: a is the stable release already"),
     ],
 )
@@ -329,7 +350,7 @@ def test_a_broken_state_names_file_and_key(tmp_path: Path, old: str, new: str, s
     opened(tmp_path)
     file = tmp_path / "production.yaml"
     assert old in file.read_text()
-    file.write_text(file.read_text().replace(old, new))
+    file.write_text(file.read_text().replace(old, new), errors="surrogateescape")
     git(tmp_path, "-c", "user.name=x", "-c", "user.email=x@x", "commit", "-qam", "Fix it by hand")
     with pytest.raises(UserError) as caught:
         opened(tmp_path).state("production")

@@ -181,7 +181,10 @@ def _json(value: Any) -> str:
 
 def _enter(deploy: Deploy | None, release: Release, verdict: dict[str, Any] | None, root: Path) -> None:
     """Put a new release into the ledger; one that is there stays as it is."""
-    if deploy is None or release.id in deploy.releases():
+    if deploy is None:
+        return
+    deploy.refresh()  # building takes a while, and others may have acted meanwhile
+    if release.id in deploy.releases():
         return
     subject = git("show", "--no-patch", "--format=%s", release.commit, root=root, check=False)
     entry = Entry(

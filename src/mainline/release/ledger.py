@@ -17,6 +17,7 @@ from typing import Any
 
 from mainline import console
 from mainline.errors import UserError
+from mainline.release.origin import fetch, push
 from mainline.release.repo import BRANCH, REF, Moved, Refused, Repo, moved
 from mainline.release.state import (
     ENVIRONMENTS,
@@ -73,8 +74,9 @@ class Deploy:
             _prepare(repo, remote)
             made = cls(repo, repo.remote(), clock)
             with _said(repo):
+                repo.is_empty()
                 made._follow()
-                if not repo.resolve():
+                if repo.is_empty():
                     made._begin()
             made._show()
         return made
@@ -167,7 +169,7 @@ class Deploy:
             files = self._states(states) | self._ledger(entries, transitions, when)
             new = self.repo.write_commit(message.strip() + "\n", files, expect, when)
             if self.remote:
-                self.repo.push(new, expect)
+                push(self.repo, new, expect)
             self.repo.move(new, expect)
             self._show()
         return new
@@ -211,7 +213,7 @@ class Deploy:
         new = self.repo.write_commit("Begin the ledger\n", files, "", self.clock())
         if self.remote:
             try:
-                self.repo.push(new, "")
+                push(self.repo, new, "")
             except Moved:
                 self._follow()
                 return
@@ -221,11 +223,11 @@ class Deploy:
         """Take the remote's branch; push ours if it has none yet."""
         if not self.remote:
             return
-        theirs, here = self.repo.fetch(), self.repo.resolve()
+        theirs, here = fetch(self.repo), self.repo.resolve()
         if theirs == here:
             return
         if not theirs:
-            self.repo.push(here, "")
+            push(self.repo, here, "")
         elif not here or self.repo.git("merge-base", here, theirs, check=False).strip() == here:
             self.repo.move(theirs, here)
         else:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import os
 import subprocess
 import time
@@ -72,24 +73,50 @@ class Repo:
             raise UserError(f"git {arguments[0]} in {self.folder}: {error}", "is git installed?") from error
         if check and done.returncode != 0:
             raise Refused(" ".join(done.stderr.decode("utf-8", "replace").split())[-400:])
-        return done.stdout.decode("utf-8") if done.returncode == 0 else ""
+        # Not strictly: a file that is no UTF-8 is for its parser to refuse, by name.
+        return done.stdout.decode("utf-8", "surrogateescape") if done.returncode == 0 else ""
 
     def resolve(self, ref: str = REF) -> str:
         """Return the commit of ``ref``, an empty text without one."""
         return self.git("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}", check=False).strip()
 
     def read(self, path: str, commit: str = REF) -> str | None:
-        """Return the content of a file of ``commit``, None if it has none."""
+        """Return the content of a file of ``commit``, None if it has none.
+
+        Raises:
+            UserError: it has one, but its content is lost.
+        """
         try:
             return self.git("cat-file", "blob", f"{commit}:{path}")
-        except Refused:
+        except Refused as error:
             if self.git("ls-tree", "--name-only", commit, "--", path, check=False).strip():
-                raise
+                raise self.damaged(str(error)) from error
             return None
 
     def names(self, folder: str, commit: str = REF) -> list[str]:
         """Return the files of ``commit`` below ``folder``, sorted."""
         return self.git("ls-tree", "-r", "--name-only", commit, "--", f"{folder}/", check=False).splitlines()
+
+    def damaged(self, reason: str) -> UserError:
+        """Return the error for a repository that has lost something."""
+        again = (
+            "delete the folder: the remote has all of it" if self.remote() else f"git -C {self.folder} fsck shows what"
+        )
+        return UserError(f"{self.folder}: the repository is damaged: {reason}", again)
+
+    def is_empty(self) -> bool:
+        """Return whether the branch has no commit yet.
+
+        Raises:
+            UserError: it has one that cannot be read: a new beginning would bury it.
+        """
+        if self.resolve():
+            return False
+        inner = self.folder / ".git"
+        packed = inner / "packed-refs"
+        if (inner / REF).exists() or (packed.is_file() and f" {REF}\n" in packed.read_text(encoding="utf-8")):
+            raise self.damaged(f"branch {BRANCH} points to nothing that can be read")
+        return True
 
     def write_commit(self, message: str, files: Mapping[str, str], parent: str, when: datetime) -> str:
         """Return a new commit on ``parent`` (empty: the first one) with ``files`` put in; no reference moves yet."""
@@ -127,45 +154,6 @@ class Repo:
         """Return the address of the remote, None without one."""
         return self.git("config", "remote.origin.url", check=False).strip() or None
 
-    def fetch(self) -> str:
-        """Return the commit of the remote's branch, an empty text if it has none.
-
-        Raises:
-            UserError: the remote does not answer.
-        """
-        self.clear_locks()
-        try:
-            listed = self.git("ls-remote", "origin", REF).split()
-            if listed:
-                self.git("fetch", "--quiet", "--no-tags", "origin", f"+{REF}:{SEEN}")
-        except Refused as error:
-            raise UserError(
-                f"the remote {self.remote()} does not answer: {error}", "check the address, the network and the key"
-            ) from error
-        return self.resolve(SEEN) if listed else ""
-
-    def push(self, new: str, expect: str) -> None:
-        """Make ``new`` the remote's branch if that is ``expect`` (empty: not there).
-
-        Raises:
-            Moved: it is something else.
-            UserError: the remote refused for another reason, or does not answer.
-        """
-        self.clear_locks()
-        try:
-            self.git("push", "--quiet", f"--force-with-lease={REF}:{expect}", "origin", f"{new}:{REF}")
-        except Refused as error:
-            # The connection may have been lost after the remote had taken it, so the remote is asked.
-            theirs = self.fetch()
-            if theirs == new:
-                return
-            if theirs != expect:
-                raise moved(expect, theirs) from error
-            raise UserError(
-                f"the remote {self.remote()} refused the commit: {error}; nothing was changed",
-                f"check that you may push to branch {BRANCH} there",
-            ) from error
-
     def show(self) -> list[str]:
         """Make the work tree and the index show the branch; return files whose hand edits were put aside."""
         aside = []
@@ -173,7 +161,7 @@ class Repo:
         wanted = {line.split("\t", 1)[1]: line.split()[2] for line in listed}
         for path, blob in wanted.items():
             file = self.folder / path
-            found = self.git("hash-object", "--no-filters", str(file)).strip() if file.is_file() else ""
+            found = _blob(file.read_bytes(), len(blob)) if file.is_file() else ""
             if found == blob:
                 continue
             if found and not self.git("cat-file", "-t", found, check=False):
@@ -226,6 +214,13 @@ class Repo:
                 found[f"GIT_{role}_{key}"] = os.environ.get(f"GIT_{role}_{key}") or known
         stamp = when.isoformat(timespec="seconds")
         return found | {"GIT_AUTHOR_DATE": stamp, "GIT_COMMITTER_DATE": stamp}
+
+
+def _blob(content: bytes, digits: int) -> str:
+    """Return the name that git gives a file's content; ``digits`` says which hash the repository uses."""
+    made = hashlib.sha1(usedforsecurity=False) if digits == 40 else hashlib.sha256()
+    made.update(b"blob %d\0" % len(content) + content)
+    return made.hexdigest()
 
 
 def moved(expect: str, found: str) -> Moved:

@@ -34,7 +34,7 @@ def roles(deploy: Deploy) -> dict[str, str]:
 
 def show_all(deploy: Deploy, store: Path = STORE) -> None:
     """Print every release that the ledger or the store knows, oldest first."""
-    now, here = roles(deploy), {item.id: item for item in every(store)}
+    now, here = roles(deploy), {item.id: item for item in every(store, console.warn)}
     entries = {name: deploy.entry(name) for name in deploy.releases()}
     if not entries and not here:
         console.say("there are no releases yet: `mainline release build` makes one")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,10 +74,16 @@ def find(release: str, store: Path = STORE) -> Release:
     return Release(release, folder.resolve(), manifest)
 
 
-def every(store: Path = STORE) -> list[Release]:
-    """Return all releases in the store, oldest commit first."""
-    names = sorted(path.parent.name for path in store.glob(f"*/{MANIFEST}") if not path.parent.name.startswith("."))
-    return sorted((find(name, store) for name in names), key=lambda item: (str(item.manifest["created"]), item.id))
+def every(store: Path = STORE, warn: Callable[[str], None] = lambda _: None) -> list[Release]:
+    """Return all releases in the store, oldest commit first; ``warn`` is told of those that are damaged."""
+    found = []
+    for path in store.glob(f"*/{MANIFEST}"):
+        if not path.parent.name.startswith("."):
+            try:
+                found.append(find(path.parent.name, store))
+            except UserError as error:
+                warn(str(error))
+    return sorted(found, key=lambda item: (str(item.manifest.get("created")), item.id))
 
 
 @contextmanager
