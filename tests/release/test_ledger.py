@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mainline.errors import UserError
@@ -95,6 +97,20 @@ def test_large_evidence_gets_a_file_and_a_changed_one_is_noticed(tmp_path: Path)
     git(tmp_path, "-c", "user.name=x", "-c", "user.email=x@x", "commit", "-qam", "Tidy")
     with pytest.raises(UserError, match="not the evidence that was written"):
         deploy.evidence(item)
+
+
+def test_evidence_may_hold_what_statistics_give(tmp_path: Path) -> None:
+    deploy = opened(tmp_path)
+    found = {
+        "p": np.float64("nan"),
+        "n": np.int64(3),
+        "passed": np.bool_(True),
+        "bounds": (0.5, math.inf),
+        "by": {1: "x"},
+    }
+    deploy.commit("Build", expect=deploy.head(), entries=[ONE], transitions=[built(evidence=found)])
+    (item,) = deploy.entry(ONE.release).transitions
+    assert item.evidence == {"p": None, "n": 3, "passed": True, "bounds": [0.5, None], "by": {"1": "x"}}
 
 
 def test_a_transition_of_an_unknown_release_changes_nothing(tmp_path: Path) -> None:

@@ -11,12 +11,13 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mainline import console
 from mainline.errors import UserError
+from mainline.release.draft import draft_ledger, draft_states
 from mainline.release.origin import fetch, push
 from mainline.release.repo import BRANCH, REF, Moved, Refused, Repo, moved
 from mainline.release.state import (
@@ -25,7 +26,6 @@ from mainline.release.state import (
     Environment,
     State,
     Transition,
-    dump_entry,
     dump_state,
     entry_path,
     parse_entry,
@@ -34,7 +34,6 @@ from mainline.release.state import (
 )
 
 FOLDER = Path(".mainline", "deploy")
-LARGEST = 2000  # characters of JSON; larger evidence gets a file of its own
 EXCLUDED = ".lock\n*.edited\n.*.part\n"
 README = """# What runs, and why
 
@@ -166,46 +165,13 @@ class Deploy:
             if here != expect:
                 raise moved(expect, here)
             when = self.clock()
-            files = self._states(states) | self._ledger(entries, transitions, when)
+            files = draft_states(self, states) | draft_ledger(self, entries, transitions, when)
             new = self.repo.write_commit(message.strip() + "\n", files, expect, when)
             if self.remote:
                 push(self.repo, new, expect)
             self.repo.move(new, expect)
             self._show()
         return new
-
-    def _states(self, states: Sequence[State]) -> dict[str, str]:
-        files = {}
-        for state in states:
-            before = self.state(state.environment).revision
-            if state.revision != before:
-                raise Moved(
-                    f"{state_path(state.environment)}: revision {before} is there, the change was made to "
-                    f"{state.revision}; nothing was changed",
-                    "run the same command again: it starts from what is there now",
-                )
-            files[state_path(state.environment)] = dump_state(replace(state, revision=before + 1))
-        return files
-
-    def _ledger(self, entries: Sequence[Entry], transitions: Sequence[Transition], when: dt.datetime) -> dict[str, str]:
-        known = set(self.releases())
-        changed: dict[str, Entry] = {}
-        for entry in entries:
-            entry_path(entry.release)
-            old = self.entry(entry.release).transitions if entry.release in known else ()
-            changed[entry.release] = replace(entry, transitions=old)
-        files: dict[str, str] = {}
-        stamp = when.astimezone(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        for given in transitions:
-            entry = changed.get(given.release) or self.entry(given.release)
-            item = replace(given, time=given.time or stamp)
-            text = json.dumps(item.evidence, indent=2, sort_keys=True, allow_nan=False) + "\n"
-            if len(text) > LARGEST:
-                path = f"evidence/{item.release}/{len(entry.transitions) + 1}.json"
-                files[path] = text
-                item = replace(item, evidence={"file": path, "sha256": hashlib.sha256(text.encode()).hexdigest()})
-            changed[given.release] = replace(entry, transitions=(*entry.transitions, item))
-        return files | {entry_path(name): dump_entry(entry) for name, entry in changed.items()}
 
     def _begin(self) -> None:
         """Make the first commit; if another machine was faster, take its."""

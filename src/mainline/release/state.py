@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -167,9 +168,19 @@ def parse_entry(release: str, text: str, where: str) -> Entry:
 
 
 def dump(content: Any) -> str:
-    """Return ``content`` as YAML in its own order; tuples become lists, NaN is refused."""
-    plain = json.loads(json.dumps(content, allow_nan=False))
-    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=120)
+    """Return ``content`` as YAML in its own order."""
+    return yaml.safe_dump(plain(content), sort_keys=False, allow_unicode=True, width=120)
+
+
+def plain(value: Any) -> Any:
+    """Return ``value`` as JSON can hold it: lists for tuples, numbers of Python for NumPy's, null for NaN."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _validate(kind: type[T], content: Mapping[str, Any], where: str) -> T:
