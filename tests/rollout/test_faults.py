@@ -7,7 +7,11 @@ import signal
 
 import pytest
 
+from mainline.config import Rehearsal
 from mainline.rollout.processes import alive
+from mainline.rollout.rehearsal import play, tell
+
+from .conftest import RATE, ROWS
 
 pytestmark = pytest.mark.slow
 USERS = {"spare_shadow": True}  # the fault waits until the candidate has users
@@ -76,22 +80,31 @@ def test_a_candidate_killed_at_20_per_cent_costs_no_user_an_answer(calm) -> None
     assert traffic.answers.failed == 0, traffic.answers.failures
 
 
-def test_a_good_candidate_becomes_stable_and_nobody_notices(stage_for) -> None:
+def test_a_rehearsal_makes_a_good_candidate_stable_and_nobody_notices(stage_for, capsys) -> None:
     stage = stage_for()
     stage.serve("good-1")
     stage.add("good-2", bend=0.1)
-    stage.try_out("good-2")
-    with stage.traffic() as traffic:
-        tick = stage.to_end()
-    assert tick.outcome == "promote", tick.text
+    done = play(stage.controller, "good-2", stage.plan(), ROWS, Rehearsal(rate=RATE, users=300), pause=0.05)
+    assert done.tick.outcome == "promote", done.tick.text
     assert (stage.state().stable, stage.state().previous) == ("good-2", ("good-1",))
-    assert traffic.answers.failed == 0, traffic.answers.failures
-    assert set(traffic.answers.releases) == {"good-1", "good-2"}
+    assert done.answers.failed == 0, done.answers.failures
+    assert set(done.answers.releases) == {"good-1", "good-2"}
     assert [item.role for item in stage.plane.processes.all() if alive(item)] == ["proxy", "stable"]
     kinds = [item.event for item in stage.deploy.entry("good-2").transitions]
     assert kinds == ["shadow", "step", "step", "promote"]
     evidence = stage.deploy.evidence(stage.deploy.entry("good-2").transitions[-1])
     assert {check["name"] for check in evidence["checks"]} > {"errors", "p99", "requests"}
+    assert "Promoted" in (stage.controller.journal("good-2").folder / "timeline.md").read_text()
+    tell(done, stage.folder)
+    assert "0 failed" in capsys.readouterr().out
+
+
+def test_the_first_release_needs_nobody_to_compare_with(stage_for) -> None:
+    stage = stage_for()
+    stage.add("first")
+    done = play(stage.controller, "first", stage.plan(), ROWS, Rehearsal(), pause=0.05)
+    assert (done.tick.outcome, stage.state().stable, done.answers.sent) == ("promote", "first", 0)
+    assert stage.plane.layout().stable.release == "first"
 
 
 def test_one_of_two_stable_processes_dies_and_no_user_notices(stage_for) -> None:

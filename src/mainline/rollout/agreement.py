@@ -90,6 +90,8 @@ def _over(mean: Mean, spread: float, z: float) -> float:
 
 
 def _held(name: str, where: str, seen: Share, expected: Share, margin: float, z: float) -> Check:
+    if seen.n == 0:
+        return Check(name, "hold", "no request was answered by both yet")
     low, high = wilson(seen.hits, seen.n, z)
     bound = max(wilson(expected.hits, expected.n)[0] - margin, 0.0)
     outcome: Outcome = "abort" if high < bound else "promote" if low >= bound else "hold"

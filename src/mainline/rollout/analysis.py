@@ -122,13 +122,14 @@ def cap(total: float, most: float) -> Check:
 
 def hard_errors(arm: Arm, rules: RolloutAnalysis) -> Check:
     """Return abort at a share and a number of errors that need no statistics."""
-    rate = arm.errors / arm.requests if arm.requests else math.nan
+    if arm.requests == 0:
+        return Check("error limit", "hold", "no candidate request yet")
+    rate = arm.errors / arm.requests
     bad = arm.errors >= rules.hard_errors and rate >= rules.hard_error_rate
     text = f"{arm.errors:,} of {arm.requests:,} candidate requests failed" + (
         f" ({rate:.1%}; at most {rules.hard_error_rate:.0%})" if bad else ""
     )
-    outcome: Outcome = "abort" if bad else "promote" if arm.requests else "hold"
-    return Check("error limit", outcome, text, rate, rules.hard_error_rate, "<=", arm.requests)
+    return Check("error limit", "abort" if bad else "promote", text, rate, rules.hard_error_rate, "<=", arm.requests)
 
 
 def errors(seen: Observation, rules: RolloutAnalysis) -> Check:
@@ -222,7 +223,7 @@ def value(seen: Observation, rules: RolloutAnalysis) -> Check:
 def enough(name: str, have: float, want: float, what: str) -> Check:
     """Return hold until there is enough."""
     done = have >= want
-    text = f"{have:,.0f} of {want:,.0f} {what}"
+    text = f"{math.floor(have):,} of {want:,.0f} {what}"
     return Check(name, "promote" if done else "hold", text, have, want, ">=", int(have))
 
 

@@ -81,6 +81,8 @@ def listener(port: int, rules: Proxy, source: dict[str, Any]) -> dict[str, Any]:
     return {
         "name": "ingress",
         "address": {"socket_address": {"address": "127.0.0.1", "port_value": port}},
+        # Otherwise a second Envoy on this port would silently get half of the users.
+        "enable_reuse_port": False,
         "per_connection_buffer_limit_bytes": max(rules.body_kb * 1024, 32_768),
         "filter_chains": [{"filters": [chain]}],
     }

@@ -55,6 +55,8 @@ def story(release: str, events: Sequence[Event]) -> list[Block]:
         tuple(_row(event, begin) for event in _turning_points(events)),
         numeric=(0, 2),
     )]  # fmt: skip
+    if len(looked) > 1:
+        blocks.append(Plots(tuple(_plots(looked, begin))))
     judged = [event for event in events if event.get("checks")]
     if judged:
         blocks += [
@@ -66,8 +68,6 @@ def story(release: str, events: Sequence[Event]) -> list[Block]:
                 numeric=(2, 3, 4),
             ),
         ]
-    if len(looked) > 1:
-        blocks += [Heading("In pictures"), Plots(tuple(_plots(looked, begin)))]
     blocks += [
         Heading("Where it is written"),
         Paragraph("Every transition is a commit on branch deploy with its evidence; this page only tells of it."),
@@ -103,13 +103,14 @@ def _tiles(events: Sequence[Event], looked: Sequence[Event], took: float) -> lis
 
 
 def _turning_points(events: Sequence[Event]) -> list[Event]:
-    """Return what changed something, and the last hold before each of these."""
-    found: list[Event] = []
-    for index, event in enumerate(events):
-        following = events[index + 1] if index + 1 < len(events) else None
-        if event["kind"] != "hold" or following is None or following["kind"] != "hold":
-            found.append(event)
-    return found
+    """Return what changed something, and the last of the holds that say the same of one step."""
+    names = ("kind", "phase", "step")
+    following = [*events[1:], None]
+    return [
+        event
+        for event, after in zip(events, following, strict=True)
+        if event["kind"] != "hold" or after is None or any(event.get(name) != after.get(name) for name in names)
+    ]
 
 
 def _row(event: Event, begin: float) -> tuple[Inline, ...]:
