@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shutil
@@ -15,7 +16,7 @@ from mainline.compare.integrity import Finding
 from mainline.errors import UserError
 from mainline.files import sha256
 from mainline.release import bento, identity
-from mainline.release.build import pull_request
+from mainline.release.build import _check, pull_request
 from mainline.release.fitness import check_fitness
 from mainline.release.ledger import Deploy
 from mainline.release.store import STORE, every, find, place
@@ -152,6 +153,27 @@ def fit(finished: Any, monkeypatch: pytest.MonkeyPatch, copy_of: Copy) -> Any:
     return made
 
 
+def test_an_output_that_no_lock_pins_is_refused(fit: Any) -> None:
+    lock = yaml.safe_load((fit.folder / "dvc.lock").read_text())
+    card = lock["stages"]["card"]
+    card["outs"] = [item for item in card["outs"] if item["path"] != "reports/card.md"]
+    fit.write("dvc.lock", yaml.safe_dump(lock))
+    fit.commit("Keep the card out of the lock")
+    assert "reports/card.md: dvc.lock does not pin it" in refusal(fit)
+
+
+def test_a_folder_without_a_commit_is_refused(fit: Any) -> None:
+    fit.git("update-ref", "-d", "HEAD")
+    assert "there is no commit yet" in refusal(fit)
+
+
+@pytest.mark.parametrize("name", ["bentofile.yaml", "requirements.lock"])
+def test_a_file_that_a_release_needs_is_named(fit: Any, name: str) -> None:
+    (fit.folder / name).unlink()
+    fit.commit("Drop it")
+    assert f"{name}: not there" in refusal(fit)
+
+
 def test_a_gate_that_was_not_passed_is_refused(fit: Any) -> None:
     path = fit.folder / "reports/evaluation.json"
     content = json.loads(path.read_text())
@@ -207,6 +229,28 @@ def test_a_bentofile_that_could_give_another_bento_is_refused(tmp_path: Path, ca
         bento.bentofile(tmp_path, "bank", "bank-1")
 
 
+def test_a_service_that_cannot_be_imported_is_refused(fit: Any) -> None:
+    fit.write("src/bank/stand_in.py", "import nowhere_to_be_found\n")
+    fit.commit("Break the service")
+    assert "bentoml build: " in refusal(fit)
+
+
+def test_an_index_address_never_gets_into_a_bento(tmp_path: Path) -> None:
+    (tmp_path / "env/python").mkdir(parents=True)
+    (tmp_path / "bento.yaml").write_text("name: bank\ncreation_time: '2026'\n")
+    listed = tmp_path / "env/python/requirements.txt"
+    listed.write_text("alpha==1.0\n")
+    bento._settle(tmp_path, "2009-01-01")
+    assert "creation_time: '2009-01-01'" in (tmp_path / "bento.yaml").read_text()
+    for line in ("--index-url https://example.org/simple", "alpha @ https://example.org/a.whl", "--find-links x"):
+        listed.write_text(f"alpha==1.0\n{line}\n")
+        with pytest.raises(UserError, match="the Bento lists an address"):
+            bento._settle(tmp_path, "2009-01-01")
+    (tmp_path / "bento.yaml").write_text("name: bank\n")
+    with pytest.raises(UserError, match="holds no creation_time"):
+        bento._settle(tmp_path, "2009-01-01")
+
+
 def stand_in(files: dict[str, str]) -> Callable[..., Path]:
     """Return what stands in for BentoML where only the result of its build matters."""
 
@@ -234,11 +278,12 @@ def stand_in(files: dict[str, str]) -> Callable[..., Path]:
         ({"notes.txt": "hello"}, "notes.txt gets into the Bento, but the release id does not depend on it"),
     ],
 )
-def test_a_bento_of_other_parts_is_refused(
-    fit: Any, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], said: str
-) -> None:
-    monkeypatch.setattr(bento, "build", stand_in(files))
-    assert said in refusal(fit)
+def test_a_bento_of_other_parts_is_refused(finished: Any, tmp_path: Path, files: dict[str, str], said: str) -> None:
+    with contextlib.chdir(finished.folder):
+        parts = identity.digests()
+        _check(stand_in({})(Path(), tmp_path / "sound"), parts, Path())
+        with pytest.raises(UserError, match=re.escape(said)):
+            _check(stand_in(files)(Path(), tmp_path), parts, Path())
 
 
 def test_the_same_content_keeps_id_and_commit_and_other_bytes_are_refused(
@@ -253,22 +298,15 @@ def test_the_same_content_keeps_id_and_commit_and_other_bytes_are_refused(
     code, output = fit.mainline("release", "build")
     assert code == 0, output
     assert fit.only() == first
-    shutil.rmtree(first.path)
-    monkeypatch.setattr(bento, "build", stand_in({"src/other.py": "1"}))
-    said = refusal(fit)
-    assert "is not, byte for byte, what the ledger has" in said
-
-
-def test_a_damaged_release_is_built_again_and_that_is_said(fit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bento, "build", stand_in({}))
-    assert fit.mainline("release", "build")[0] == 0
-    first = fit.only()
     (first.path / "card.md").write_text("")
     code, output = fit.mainline("release", "build")
     assert code == 0, output
     assert "built again, for the one in the store was damaged" in output
-    assert fit.only() == first
     assert (first.path / "card.md").read_text()
+    shutil.rmtree(first.path)
+    monkeypatch.setattr(bento, "build", stand_in({"src/other.py": "1"}))
+    said = refusal(fit)
+    assert "is not, byte for byte, what the ledger has" in said
 
 
 def test_a_build_that_is_killed_leaves_no_release(tmp_path: Path) -> None:

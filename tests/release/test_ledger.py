@@ -145,6 +145,18 @@ def test_a_state_of_an_older_revision_is_refused(tmp_path: Path) -> None:
         deploy.commit("Two", expect=deploy.head(), states=[replace(old, stable="b")])
 
 
+def test_the_branch_moves_only_from_where_it_was_also_past_our_own_lock(tmp_path: Path) -> None:
+    """A person's `git commit` in the folder takes no lock of ours."""
+    deploy = opened(tmp_path)
+    before = deploy.head()
+    made = deploy.repo.write_commit("x", {"a": "b"}, before, NOON)
+    git(tmp_path, "-c", "user.name=x", "-c", "user.email=x@x", "commit", "-q", "--allow-empty", "-m", "own")
+    own = deploy.head()
+    with pytest.raises(Moved):
+        deploy.repo.move(made, before)
+    assert deploy.head() == own
+
+
 def test_of_many_at_once_exactly_one_wins(tmp_path: Path) -> None:
     head = opened(tmp_path).head()
     results: list[str] = []

@@ -138,6 +138,9 @@ def test_the_command_names_the_file_and_fails(built: Any) -> None:
     assert "held against the ledger" in output
     before = flip(release.path / "golden.json")
     code, output = built.mainline("release", "verify", release.id)
+    container = built.mainline("release", "container", release.id)
     (release.path / "golden.json").write_bytes(before)
+    assert container[0] == 1
+    assert "golden.json: the manifest has SHA-256" in container[1]
     assert code == 1
     assert "golden.json: the manifest has SHA-256" in output
