@@ -102,7 +102,7 @@ def rollout_rehearse(
     environment: Environment = "production",
     mode: Mode = None,
 ) -> None:
-    """Drive a whole rollout here with the following month's rows as real requests. Exit code 1 unless it is promoted."""
+    """Drive a whole rollout with the following month's rows as real requests. Exit code 1 unless it is promoted."""
     from mainline.rollout.journal import FOLDER
     from mainline.rollout.rehearsal import rehearse, tell
 

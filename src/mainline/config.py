@@ -143,6 +143,7 @@ class RolloutAnalysis(Room):
     latency_floor_ms: float = Field(default=5, ge=0)
     latency_requests: int = Field(default=1000, ge=1000)
     memory_mb: float | None = Field(default=2048, gt=0)
+    answered: Share = 0.98
     agreement_margin: Share = 0.1
     slice_margin: Share = 0.2
     score_margin: float = Field(default=0.5, gt=0)

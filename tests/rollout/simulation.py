@@ -95,7 +95,9 @@ def pooled(a: Pairs, b: Pairs) -> Pairs:
     )  # fmt: skip
 
 
-def simulate(seed: int, fault: Fault = Fault(), look: int = LOOK, rate: int = RATE, requests: int = 300) -> Result:
+def simulate(
+    seed: int, fault: Fault = Fault(), look: int = LOOK, rate: int = RATE, requests: int = 300, seconds: float = 0
+) -> Result:
     """Return how one rollout ends; it is looked at every ``look`` seconds, as `mainline rollout run` does."""
     generator = np.random.default_rng(seed)
     sound = Fault(errors=fault.stable_errors, stable_errors=fault.stable_errors, agreement=fault.agreement)
@@ -146,7 +148,7 @@ def simulate(seed: int, fault: Fault = Fault(), look: int = LOOK, rate: int = RA
             decision = (
                 judge_shadow(observation, RULES, 2000, 3600, 43200)
                 if phase < 0
-                else judge(observation, RULES, requests, 0, 43200)
+                else judge(observation, RULES, requests, seconds, 43200)
             )
             if decision.outcome == "abort":
                 return Result("abort", phase, seen_requests, clock, decision)

@@ -163,6 +163,14 @@ def test_shadow_asks_for_pairs_and_for_an_expectation() -> None:
     assert shadow(Pairs(), good)[0] == "hold"
 
 
+def test_a_candidate_that_refuses_what_stable_answers_is_aborted() -> None:
+    good = paired(np.random.default_rng(2), 3000, Fault())
+    assert shadow(replace(good, unanswered=30), good)[0] == "promote"
+    assert shadow(replace(good, unanswered=150), good) == ("abort", ["answered"])
+    assert shadow(Pairs(unanswered=500), good)[0] == "abort"
+    assert shadow(replace(good, settled=False), good) == ("hold", ["answered"])
+
+
 def test_evidence_is_json_without_nan() -> None:
     decision = judge(seen(arm(requests=0, errors=0)), RULES, 300, 60, 3600)
     assert json.dumps(decision.evidence(), allow_nan=False)

@@ -34,6 +34,7 @@ def last_words(stage, release: str) -> str:
         ("constant", {"constant": 0.31, "after": 100}, "shadow", "different scores among|scores differ by"),
         ("negated", {"negated": True, "after": 100}, "shadow", "run against each other"),
         ("negated-from-the-start", {"negated": True, "after": -1}, None, "the model says"),
+        ("refuses", {"refuses": True, "after": 100}, "shadow", "the candidate answered"),
         ("one-slice", {"bad_group": "b", "after": 100}, "shadow", "group = b: both decide alike"),
     ],
 )  # fmt: skip

@@ -99,6 +99,10 @@ def test_the_log_is_read_on_and_on_joined_and_valued(tmp_path: Path) -> None:
     assert (list(records.scores["candidate"]), records.worth["candidate"]) == ([0.7], Mean(1, 9.0, 81.0))
     records.read("2026-01-01T00:00:20.000Z")
     assert records.pairs.all.n == 2, "nothing is read twice"
+    with (tmp_path / "20260101.jsonl").open("a") as stream:
+        stream.write(record("old", "stable", 42, 0.3) + record("old", "stable", 46, 0.3))
+    records.read(None)
+    assert records.pairs.unanswered == 1, "request 42, but 46 may still be on its way"
     assert records.pairs.correlation == pytest.approx(1.0)
 
 

@@ -8,6 +8,7 @@ The score of a row {"x": …, "group": …} is x, slightly bent by ``bend``: two
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import json
 import os
 import random
@@ -19,6 +20,10 @@ from pathlib import Path
 from typing import Any
 
 HOARD: list[bytearray] = []
+
+
+def stamp() -> str:
+    return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class Service:
@@ -56,12 +61,14 @@ class Service:
         await asyncio.sleep((float(o.get("ms", 2)) + (float(o.get("slow_ms", 0)) if after else 0)) / 1000)
         if after and self.random.random() < float(o.get("errors", 0)):
             return 500, {"error": "planted"}
+        if after and o.get("refuses") and b'"b"' in body:
+            return 422, {"error": "planted"}
         content = json.loads(body)
         rows = content.get("rows", [content])
         scores = [self.score(row, after) for row in rows]
         request = headers.get("x-request-id", "none")
         for number, (row, score) in enumerate(zip(rows, scores, strict=True)):
-            record = {"kind": "prediction", "time": time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime()),
+            record = {"kind": "prediction", "time": stamp(),
                       "request_id": request, "row": number, "release": self.release, "track": track, "features": row,
                       "score": score, "decision": score >= 0.5,
                       "latency_ms": 1000 * (time.monotonic() - begin)}  # fmt: skip

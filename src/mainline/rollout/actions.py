@@ -145,7 +145,8 @@ class Actions:
         return self.commit(f"{self.environment}: roll back to {target}\n\n{why}", made, found)
 
     def hold(self, state: State, why: str, shown: Mapping[str, Any], decision: Decision | None) -> Tick:
-        self.note(state, "hold", why, shown, decision)
+        if state.candidate and self.journal(state.candidate).due(self.deploy.clock().timestamp()):
+            self.note(state, "hold", why, shown, decision)
         return Tick("hold", why, state, shown, decision)
 
     def note(

@@ -30,11 +30,22 @@ def paired(seen: Observation, rules: RolloutAnalysis) -> tuple[Check, ...]:
     if seen.expected is None:
         return (Check("agreement", "hold", "the expected difference of the two releases is not known yet"),)
     return (
+        answered(seen.pairs, rules),
         negated(seen.pairs),
         agreement(seen.pairs, seen.expected, rules),
         slices(seen.pairs, seen.expected, rules),
         scores(seen.pairs, seen.expected, rules),
     )
+
+
+def answered(pairs: Pairs, rules: RolloutAnalysis) -> Check:
+    """Return abort when the candidate refuses what stable answers: a refusal is no error that anything else counts."""
+    n = pairs.all.n + pairs.unanswered
+    low, high = wilson(pairs.all.n, n)
+    bad = high < rules.answered
+    outcome: Outcome = "abort" if bad else "promote" if pairs.all.n and pairs.settled else "hold"
+    text = f"the candidate answered {share_text(Share(n, pairs.all.n))} requests that stable has answered"
+    return Check("answered", outcome, text, high if bad else low, rules.answered, ">=", n)
 
 
 def negated(pairs: Pairs) -> Check:

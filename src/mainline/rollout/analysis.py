@@ -152,7 +152,7 @@ def latency(seen: Observation, rules: RolloutAnalysis) -> Check:
     """Return abort when the candidate's p99 is above stable's by more than the ratio, both at their nearer bounds."""
     if rules.latency_ratio is None:
         return Check("p99", "none", "no bound on latency (rollout.analysis.latency_ratio is null)")
-    n, m = sum(seen.candidate.latency), sum(seen.stable.latency)
+    n, m = int(sum(seen.candidate.latency)), int(sum(seen.stable.latency))
     if min(n, m) < rules.latency_requests:
         text = f"p99 is judged from {rules.latency_requests:,} requests a side ({n:,} and {m:,} so far)"
         return Check("p99", "none", text, n=n)

@@ -17,7 +17,7 @@ from mainline.rollout.contract import check_golden, ready
 from mainline.rollout.layout import Layout
 from mainline.rollout.observe import figures
 from mainline.rollout.plan import Plan, read_plan
-from mainline.rollout.plane import CANDIDATE, STABLE
+from mainline.rollout.plane import CANDIDATE, PATIENCE, STABLE
 from mainline.rollout.splittest import final_test
 
 
@@ -135,7 +135,7 @@ class Controller(Actions):
         Raises:
             UserError: nothing is being tried; or it is to be promoted before any user has seen it.
         """
-        with self.plane.held():
+        with self.plane.held(PATIENCE):
             state, layout = self.state(), self.plane.layout()
             if state.candidate is None:
                 raise UserError(

@@ -12,7 +12,7 @@ from mainline import console
 from mainline.config import Settings, load_settings
 from mainline.errors import UserError
 from mainline.project import Grouping, Project, load_project
-from mainline.release.ledger import Deploy
+from mainline.release.ledger import Deploy, Moved
 from mainline.release.restore import restore
 from mainline.release.state import ENVIRONMENTS, Environment
 from mainline.release.store import find
@@ -26,6 +26,8 @@ from mainline.rollout.records import Slicer
 from mainline.rollout.rollback import Back, roll_back
 from mainline.rollout.timeline import write_timeline
 from mainline.rollout.view import view
+
+RETRIES = 5  # somebody else may commit to branch deploy; it cannot go on for ever
 
 
 def controller(environment: str = "production", *, by: str = "mainline rollout", tied: bool = False) -> Controller:
@@ -101,10 +103,18 @@ def run(of: Controller, pause: float, *, each: Callable[[Tick], None] | None = N
         UserError: as :meth:`Controller.tick`; the services go on as they are.
     """
     state = of.state()
-    release = state.candidate
+    release, retried = state.candidate, 0
     with view(f"{of.environment}: {release or state.stable}", read_plan(state.plan) if release else None) as shown:
         while True:
-            tick = of.tick()
+            try:
+                tick = of.tick()
+            except Moved as moved:
+                if retried >= RETRIES:
+                    raise
+                retried += 1
+                console.warn(str(moved.problem))
+                continue
+            retried = 0
             shown.show(tick)
             if each:
                 each(tick)

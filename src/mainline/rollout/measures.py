@@ -53,6 +53,8 @@ class Pairs:
         slices: agreement by (slice, group).
         correlation: of the two scores; NaN when one does not vary.
         spread: standard deviation of stable's scores.
+        unanswered: requests that stable has answered and the candidate, after some seconds, has not.
+        settled: whether enough time has passed to say so.
     """
 
     all: Share = Share()
@@ -62,6 +64,8 @@ class Pairs:
     correlation: float = float("nan")
     spread: float = float("nan")
     decided: bool = True
+    unanswered: int = 0
+    settled: bool = True
 
 
 @dataclass(frozen=True)

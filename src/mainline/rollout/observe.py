@@ -15,7 +15,7 @@ from mainline.rollout.journal import Journal
 from mainline.rollout.layout import Layout
 from mainline.rollout.measures import Arm, Observation
 from mainline.rollout.plane import CANDIDATE, STABLE, Plane
-from mainline.rollout.records import Records, Slicer, Tail
+from mainline.rollout.records import LATE, Records, Slicer, Tail
 from mainline.rollout.tally import Reading, Tally, advance
 
 
@@ -27,6 +27,7 @@ class Observer:
     slicer: Slicer | None = None
     value: Value | None = None
     positive: str | None = None
+    late: float = LATE
     _records: dict[str, Records] = field(default_factory=dict)
 
     def look(self, state: State, layout: Layout, journal: Journal, now: dt.datetime) -> Observation:
@@ -65,7 +66,7 @@ class Observer:
             self._records = {
                 key: Records(
                     Tail(self.plane.log), state.stable or "", state.candidate or "", iso(tally.began),
-                    self.slicer, self.value, self.positive,
+                    self.slicer, self.value, self.positive, self.late,
                 )
             }  # fmt: skip
         records = self._records[key]

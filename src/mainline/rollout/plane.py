@@ -23,6 +23,7 @@ from mainline.rollout.tally import Reading, buckets
 FOLDER = Path(".mainline", "rollout")
 LOG = Path(".mainline", "log")
 STABLE, CANDIDATE = "stable", "candidate"
+PATIENCE = 60.0  # seconds that a person's command waits for a look to end
 Launcher = Callable[[Path, int, str, Path], list[str]]
 
 
@@ -59,21 +60,26 @@ class Plane:
         return Envoy(self.folder, self.rules.proxy, self.processes)
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Keep other commands out while this one decides and acts.
+    def held(self, seconds: float = 0.0) -> Iterator[None]:
+        """Keep other commands out while this one decides and acts; wait for them at most ``seconds``.
 
         Raises:
             UserError: another one is at it.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "lock").open("a") as stream:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise UserError(
-                    "another `mainline rollout` or `rollback` is at work here",
-                    "wait until it has ended; `mainline rollout status` shows what it does",
-                ) from error
+            end = time.monotonic() + seconds
+            while True:
+                try:
+                    fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except OSError as error:
+                    if time.monotonic() >= end:
+                        raise UserError(
+                            "another `mainline rollout` or `rollback` is at work here",
+                            "wait until it has ended; `mainline rollout status` shows what it does",
+                        ) from error
+                    time.sleep(0.05)
             yield
 
     def running(self) -> bool:

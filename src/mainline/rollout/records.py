@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import math
 from collections import deque
@@ -17,6 +18,7 @@ from mainline.rollout.measures import Pairs, Share
 from mainline.rollout.statistics import Mean
 
 MOST = 20_000  # newest scores kept a side
+LATE = 3.0  # seconds after which an answer is missing: mirrored requests and log files have their delays
 WAITING = 200_000  # requests kept that wait for their other half or for their outcome
 Slicer = Callable[[Sequence[Mapping[str, Any]]], Mapping[str, Sequence[str]]]
 Key = tuple[str, int]
@@ -106,11 +108,12 @@ class Records:
         stable, candidate: their releases.
         since: ISO time; older records belong to something else.
         value, positive: what a hit is worth, and the outcome that is one.
+        late: seconds after which an answer is missing.
     """
 
     def __init__(
         self, tail: Tail, stable: str, candidate: str, since: str, slicer: Slicer | None = None,
-        value: Value | None = None, positive: str | None = None,
+        value: Value | None = None, positive: str | None = None, late: float = LATE,
     ) -> None:  # fmt: skip
         self._tail, self._stable, self._candidate, self._since = tail, stable, candidate, since
         self._value, self._positive = value, positive
@@ -121,11 +124,13 @@ class Records:
         self._halves: dict[str, dict[Key, dict[str, Any]]] = {"stable": {}, "shadow": {}}
         self._decided: dict[Key, tuple[str, Any]] = {}
         self._outcomes: dict[Key, Any] = {}
+        self._unanswered, self._newest, self._oldest, self._late = 0, "", "", late
 
     @property
     def pairs(self) -> Pairs:
         """Return the pairs so far."""
-        return self._paired.pairs
+        settled = bool(self._oldest) and _earlier(self._newest, 2 * self._late) >= self._oldest
+        return replace(self._paired.pairs, unanswered=self._unanswered, settled=settled)
 
     def read(self, split_began: str | None) -> None:
         """Take in what is new; ``split_began`` is when the candidate got its first users (ISO), None before that."""
@@ -137,6 +142,9 @@ class Records:
                 self._feedback(record)
             elif record.get("kind") == "prediction":
                 self._prediction(record, split_began, found)
+        if split_began is None:
+            limit = _earlier(self._newest, self._late)
+            self._unanswered = sum(str(one["time"]) < limit for one in self._halves["stable"].values())
         self._paired.add(
             [(score_of(one), one.get("decision")) for one, _ in found],
             [(score_of(other), other.get("decision")) for _, other in found],
@@ -145,6 +153,8 @@ class Records:
 
     def _prediction(self, record: dict[str, Any], split_began: str | None, found: list[Any]) -> None:
         release, track = record.get("release"), record.get("track")
+        self._newest = max(self._newest, str(record["time"]))
+        self._oldest = min(self._oldest or self._newest, str(record["time"]))
         key = (str(record.get("request_id")), int(record.get("row", 0)))
         if release == self._candidate and track == "shadow":
             self.earlier["candidate"].append(score_of(record))
@@ -195,6 +205,15 @@ def score_of(record: Mapping[str, Any]) -> float:
     if isinstance(score, list):
         score = score[0] if score else None
     return math.nan if score is None else float(score)
+
+
+def _earlier(time: str, seconds: float) -> str:
+    """Return ``time`` less ``seconds``, as the log writes times; empty when it is none."""
+    try:
+        moment = dt.datetime.fromisoformat(time) - dt.timedelta(seconds=seconds)
+    except ValueError:
+        return ""
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _keep(store: dict[Key, Any], key: Key, value: Any) -> None:

@@ -10,7 +10,7 @@ from mainline.release.state import State
 from mainline.rollout import follow
 from mainline.rollout.actions import ABORT, ROLLBACK, Actions
 from mainline.rollout.layout import Layout
-from mainline.rollout.plane import STABLE, without_candidate
+from mainline.rollout.plane import PATIENCE, STABLE, without_candidate
 
 Restore = Callable[[str], object]
 
@@ -36,7 +36,7 @@ def roll_back(actions: Actions, restore: Restore, to: str | None = None, why: st
         Moved: somebody else changed branch deploy meanwhile.
     """
     plane = actions.plane
-    with plane.held():
+    with plane.held(PATIENCE):
         state, layout = actions.state(), plane.layout()
         target = choose(state, to)
         live = layout is not None and plane.running()
