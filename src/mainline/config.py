@@ -167,6 +167,7 @@ class Proxy(Room):
 
     port: int = Field(default=10000, ge=0, le=65535)
     replicas: int = Field(default=1, ge=1)
+    keep_previous: bool = True
     body_kb: int = Field(default=1024, ge=1)
     requests_per_second: int | None = Field(default=None, ge=1)
     timeout_seconds: float = Field(default=15, gt=0)

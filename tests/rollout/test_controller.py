@@ -87,7 +87,7 @@ def test_killed_between_the_promotion_and_its_traffic_the_new_stable_takes_over(
         stage.controller.tick()
         assert stage.plane.layout().stable.release == "new"
     assert traffic.answers.failed == 0
-    assert {item.release for item in stage.plane.processes.of("stable")} == {"new"}
+    assert {item.release for item in stage.plane.processes.of("stable")} == {"old", "new"}
 
 
 def test_a_machine_built_up_again_from_git_serves_stable_and_then_goes_on(calm) -> None:

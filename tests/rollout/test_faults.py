@@ -90,7 +90,8 @@ def test_a_rehearsal_makes_a_good_candidate_stable_and_nobody_notices(stage_for,
     assert (stage.state().stable, stage.state().previous) == ("good-2", ("good-1",))
     assert done.answers.failed == 0, done.answers.failures
     assert set(done.answers.releases) == {"good-1", "good-2"}
-    assert [item.role for item in stage.plane.processes.all() if alive(item)] == ["proxy", "stable"]
+    left = [(item.role, item.release) for item in stage.plane.processes.all() if alive(item)]
+    assert left == [("proxy", ""), ("stable", "good-1"), ("stable", "good-2")], "the one before stays up"
     kinds = [item.event for item in stage.deploy.entry("good-2").transitions]
     assert kinds == ["shadow", "step", "step", "promote"]
     evidence = stage.deploy.evidence(stage.deploy.entry("good-2").transitions[-1])

@@ -92,3 +92,18 @@ def test_without_a_proxy_here_only_git_changes(stage_for) -> None:
     back = roll_back(stage.controller, nothing)
     assert (back.state.stable, back.live) == ("first", False)
     assert stage.alive() == []
+
+
+def test_the_release_before_stays_up_so_that_going_back_starts_nothing(stage_for, monkeypatch) -> None:
+    stage = stage_for()
+    stage.serve("first")
+    stage.add("second", bend=0.1)
+    stage.try_out("second", weights=(100,), requests=20)
+    with stage.traffic() as traffic:
+        stage.to_end()
+        before = {item.release: item.pid for item in stage.plane.processes.of("stable")}
+        monkeypatch.setattr(type(stage.plane), "_launch", None)
+        roll_back(stage.controller, nothing)
+        assert stage.plane.layout().stable.release == "first"
+    assert traffic.answers.failed == 0
+    assert [item.pid for item in stage.plane.processes.of("stable")] == [before["first"]]

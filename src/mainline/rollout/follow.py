@@ -69,7 +69,7 @@ def carry_out(state: State, plane: Plane, now: Layout | None) -> Layout | None:
     wanted = desired(state, stable, _ready_candidate(state, plane))
     if wanted != now or not plane.running():
         plane.apply(wanted)
-    plane.sweep(keep(state, wanted, plane))
+    plane.sweep(keep(state, wanted, plane), spare=state.previous[:1] if plane.rules.proxy.keep_previous else ())
     return wanted
 
 

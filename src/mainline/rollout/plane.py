@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -169,10 +169,14 @@ class Plane:
                 said.append("Envoy had ended: started again with the same routes")
         return said
 
-    def sweep(self, layout: Layout) -> list[str]:
-        """Stop every service that ``layout`` sends nothing to; return their names."""
+    def sweep(self, layout: Layout, spare: Collection[str] = ()) -> list[str]:
+        """Stop every service that ``layout`` sends nothing to, but for releases of role stable in ``spare``."""
         ports = {port for upstream in layout.upstreams() for port in upstream.ports}
-        extra = [item for item in self.processes.all() if item.role != "proxy" and item.port not in ports]
+        extra = [
+            item
+            for item in self.processes.all()
+            if item.role != "proxy" and item.port not in ports and not (item.role == STABLE and item.release in spare)
+        ]
         for item in extra:
             self.processes.stop(item)
         return [item.name for item in extra]
