@@ -9,7 +9,7 @@ from mainline.rollout.analysis import Check, Decision, Outcome, enough, safety, 
 from mainline.rollout.measures import Observation, Pairs, Share
 from mainline.rollout.statistics import Mean, Z, correlation_bound, wilson
 
-SLICE_ROWS = 30  # expected rows of a group from which its own expectation counts, not the overall one
+SLICE_ROWS = 100  # expected rows of a group from which its own expectation counts, not the overall one
 
 
 def judge_shadow(
