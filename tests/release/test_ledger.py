@@ -186,6 +186,12 @@ def test_a_remote_gets_each_commit_and_another_clone_follows(tmp_path: Path, bar
     assert opened(tmp_path / "two").remote == str(bare), "the address is remembered"
 
 
+def test_the_environment_may_name_the_remote(tmp_path: Path, bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    head = opened(tmp_path / "one", bare).head()
+    monkeypatch.setenv("MAINLINE_DEPLOY_REMOTE", str(bare))
+    assert opened(tmp_path / "two").head() == head
+
+
 def test_a_remote_that_moved_refuses_the_push(tmp_path: Path, bare: Path) -> None:
     one, two = opened(tmp_path / "one", bare), opened(tmp_path / "two", bare)
     stale = two.head()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -61,7 +62,8 @@ class Deploy:
     def open(cls, folder: Path = FOLDER, remote: str | None = None, clock: Callable[[], dt.datetime] = now) -> Deploy:
         """Return the branch, made if there is none, and brought up to the remote's.
 
-        ``remote`` is the address of a repository; without one, the address that the folder was opened with before.
+        ``remote`` is the address of a repository; without one, MAINLINE_DEPLOY_REMOTE, else the address that the folder
+        was opened with before.
         Whatever a crash has left half done is gone afterwards; files that somebody edited by hand without a commit
         are put aside as ``*.edited``, and that is said.
 
@@ -70,7 +72,7 @@ class Deploy:
         """
         repo = Repo(folder.resolve())
         with repo.guarded():
-            _prepare(repo, remote)
+            _prepare(repo, remote or os.environ.get("MAINLINE_DEPLOY_REMOTE") or None)
             made = cls(repo, repo.remote(), clock)
             with _said(repo):
                 repo.is_empty()
