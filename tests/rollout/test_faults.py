@@ -8,6 +8,7 @@ import signal
 import pytest
 
 from mainline.config import Rehearsal
+from mainline.rollout.journal import Journal
 from mainline.rollout.processes import alive
 from mainline.rollout.rehearsal import play, tell
 
@@ -107,6 +108,19 @@ def test_the_first_release_needs_nobody_to_compare_with(stage_for) -> None:
     done = play(stage.controller, "first", stage.plan(), ROWS, Rehearsal(), pause=0.05)
     assert (done.tick.outcome, stage.state().stable, done.answers.sent) == ("promote", "first", 0)
     assert stage.plane.layout().stable.release == "first"
+
+
+def test_a_release_that_was_aborted_may_be_tried_again_from_the_beginning(calm) -> None:
+    calm.add("again", bend=0.1)
+    for _ in range(2):
+        calm.try_out("again", requests=100_000)
+        with calm.traffic():
+            calm.until(lambda tick: tick.figures.get("pairs", 0) > 20)
+        assert calm.controller.journal("again").tally().counts["stable"].requests < 1000
+        calm.controller.end("abort", "another time")
+    journal = calm.controller.journal("again")
+    assert (journal.folder / "try-1" / "events.jsonl").is_file()
+    assert journal.tally().rollout != Journal(journal.folder / "try-1").tally().rollout
 
 
 def test_one_of_two_stable_processes_dies_and_no_user_notices(stage_for) -> None:

@@ -41,8 +41,12 @@ class Controller(Actions):
         self.deploy.entry(release)
         self.plane.find(release)
         why = why or f"tried as {plan.mode} against {state.stable or 'nothing'}"
-        made = replace(state, candidate=release, phase=None, weight=0, step=0, plan=plan.asdict(), started=self.now())
-        return self.commit(f"{self.environment}: try {release}\n\n{why}", made, [])
+        began = self.now()
+        named = replace(plan, began=began)
+        made = replace(state, candidate=release, phase=None, weight=0, step=0, plan=named.asdict(), started=began)
+        saved = self.commit(f"{self.environment}: try {release}\n\n{why}", made, [])
+        self.journal(release).renew()
+        return saved
 
     def tick(self) -> Tick:
         """Look once and act; idempotent.

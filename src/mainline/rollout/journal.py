@@ -28,6 +28,15 @@ class Journal:
         with (self.folder / "events.jsonl").open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(event, sort_keys=True, allow_nan=False) + "\n")
 
+    def renew(self) -> None:
+        """Put an earlier rollout of the same release aside, into ``try-1``, ``try-2`` …"""
+        old = [path for path in self.folder.glob("*") if path.is_file()]
+        if old:
+            aside = self.folder / f"try-{1 + sum(path.is_dir() for path in self.folder.glob('try-*'))}"
+            aside.mkdir()
+            for path in old:
+                path.rename(aside / path.name)
+
     def due(self, now: float) -> bool:
         """Return whether a look that changed nothing is to be written: the longer a rollout, the fewer, about 200 a
         tenfold of its age.

@@ -34,8 +34,8 @@ class Observer:
         """Return what is seen now, and write the counts."""
         seconds = now.timestamp()
         tally = journal.tally()
-        if tally.candidate_release != state.candidate:
-            tally = Tally(candidate_release=state.candidate or "", began=seconds)
+        if tally.rollout != _name(state):
+            tally = Tally(rollout=_name(state), began=seconds)
         readings = self.plane.readings(layout)
         before = tally.step_began
         tally = advance(tally, seconds, state.phase or "", state.step, state.weight,
@@ -61,7 +61,7 @@ class Observer:
         )
 
     def _read(self, state: State, tally: Tally) -> Records:
-        key = f"{state.candidate}@{tally.began}"
+        key = f"{tally.rollout} {tally.began}"
         if key not in self._records:
             self._records = {
                 key: Records(
@@ -127,6 +127,11 @@ def figures(seen: Observation) -> dict[str, Any]:
         "pairs": seen.pairs.all.n,
         "agree": seen.pairs.all.hits,
     }
+
+
+def _name(state: State) -> str:
+    """Return what tells this rollout from an earlier one of the same release."""
+    return f"{state.candidate} {(state.plan or {}).get('began', '')}"
 
 
 def _seconds(started: str | None, default: float) -> float:

@@ -20,6 +20,7 @@ class Plan:
         weights: per cent of the users, by step.
         pairs, shadow_seconds: answers of both releases that shadow asks for, and after how long a tenth will do.
         requests, seconds: of the candidate, that each step asks for.
+        began: when it was started: the same release may be tried again.
         outcomes: labelled requests of stable and candidate that the final test of mode ``ab`` asks for.
     """
 
@@ -32,6 +33,7 @@ class Plan:
     max_seconds: float
     ready_seconds: float
     outcomes: tuple[int, int] | None = None
+    began: str = ""
 
     def asdict(self) -> dict[str, Any]:
         """Return the plan as JSON."""

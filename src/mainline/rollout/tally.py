@@ -46,7 +46,7 @@ class Tally:
     """What was counted so far.
 
     Attributes:
-        candidate_release, began: which rollout this is, and when it began (seconds since 1970).
+        rollout, began: which rollout this is, and when its shadow began (seconds since 1970).
         phase, step: where it stood at the last look; a new phase starts its counts at 0.
         split_began: when the candidate got its first users; None before.
         proxy: which Envoy the last reading is of.
@@ -56,7 +56,7 @@ class Tally:
         before, alone: see :class:`mainline.rollout.measures.Observation`.
     """
 
-    candidate_release: str = ""
+    rollout: str = ""
     began: float = 0.0
     phase: str = ""
     step: int = -1
