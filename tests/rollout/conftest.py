@@ -26,7 +26,7 @@ from mainline.rollout.traffic import Traffic
 
 UPSTREAM = Path(__file__).with_name("upstream.py")
 RATE = 250
-GOLDEN = 100
+GOLDEN = 50
 GROUPS = ("a", "b", "c")
 ROWS = [
     {"x": float(x), "group": GROUPS[number % 3]}
@@ -121,8 +121,8 @@ class Stage:
     def state(self) -> State:
         return self.deploy.state("production")
 
-    def traffic(self, rate: float = RATE) -> Traffic:
-        return Traffic(self.plane.envoy.port, ROWS, rate, 300)
+    def traffic(self, rate: float = RATE, threads: int = 8) -> Traffic:
+        return Traffic(self.plane.envoy.port, ROWS, rate, 300, threads)
 
     def stop(self) -> list[str]:
         return stop_all(self.plane.processes)

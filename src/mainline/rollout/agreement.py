@@ -45,6 +45,7 @@ def answered(pairs: Pairs, rules: RolloutAnalysis) -> Check:
     bad = high < rules.answered
     outcome: Outcome = "abort" if bad else "promote" if pairs.all.n and pairs.settled else "hold"
     text = f"the candidate answered {share_text(Share(n, pairs.all.n))} requests that stable has answered"
+    text += "; the rest it refused, or was too slow for" if pairs.unanswered else ""
     return Check("answered", outcome, text, high if bad else low, rules.answered, ">=", n)
 
 

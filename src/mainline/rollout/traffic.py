@@ -42,13 +42,15 @@ class Traffic:
     is sent again once, as every HTTP client does; anything else counts as a failure.
     """
 
-    def __init__(self, port: int, rows: Sequence[Mapping[str, Any]], rate: float, users: int) -> None:
+    def __init__(
+        self, port: int, rows: Sequence[Mapping[str, Any]], rate: float, users: int, threads: int = THREADS
+    ) -> None:
         self.answers = Answers()
         self._port, self._rate, self._users = port, rate, users
         self._bodies = [json.dumps(row) for row in rows]
         self._next, self._begin = 0, 0.0
         self._lock, self._over = threading.Lock(), threading.Event()
-        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(THREADS)]
+        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(threads)]
 
     def __enter__(self) -> Traffic:
         self._begin = time.monotonic()
