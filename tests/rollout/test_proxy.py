@@ -115,7 +115,7 @@ def test_what_is_not_for_users(pair, shared) -> None:
     assert stat.S_IMODE(admin.stat().st_mode) == 0o600
     assert stat.S_IMODE(admin.parent.stat().st_mode) == 0o700
     assert ask(admin, "/ready") == "LIVE\n"
-    assert ask(admin, "/config_dump") == ""
+    assert ask(admin, "/config_dump") == ask(admin, "/quitquitquit") == ""
 
 
 def test_a_rate_limit_refuses_the_rest(stage_for) -> None:

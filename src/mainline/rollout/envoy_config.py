@@ -24,7 +24,7 @@ BUSY = 1024
 
 def bootstrap(folder: Path, admin: Path, port: int, rules: Proxy) -> dict[str, Any]:
     """Return the static part: one listener on the loopback address, admin on a unix socket, all else from files."""
-    allowed = [{"prefix": path} for path in ("/ready", "/stats", "/clusters", "/server_info", "/quitquitquit")]
+    allowed = [{"prefix": path} for path in ("/ready", "/stats", "/clusters")]
     return {
         "node": {"id": "mainline", "cluster": "mainline"},
         "admin": {"address": {"pipe": {"path": str(admin), "mode": 0o600}}, "allow_paths": allowed},
