@@ -80,9 +80,10 @@ def test_a_candidate_that_differs_as_its_verdict_expected_is_promoted(agreement:
     assert simulate(5, Fault(agreement=agreement)).outcome == "promote"
 
 
-def arm(requests: int = 2000, errors: int = 10, ms: float = 10, **more: object) -> Arm:
+def arm(requests: int = 2000, errors: int = 10, ms: float = 10, tail: float = 10, **more: object) -> Arm:
     buckets = np.zeros(len(EDGES) + 1, dtype=int)
-    buckets[np.searchsorted(EDGES, ms)] = requests
+    buckets[np.searchsorted(EDGES, ms)] = requests - requests // 20
+    buckets[np.searchsorted(EDGES, max(ms, tail))] += requests // 20
     return Arm(requests, errors, tuple(buckets), **{"scores": SCORES, "earlier": SCORES, **more})  # type: ignore[arg-type]
 
 
@@ -114,9 +115,11 @@ def test_all_well() -> None:
         (seen(windows=(Window(100, 4, 9900, 0),), candidate=arm(errors=4)), "promote", ""),
         (seen(alone=Share(1000, 40), before=Share(10_000, 50), candidate=arm(errors=40)), "abort", "errors"),
         (seen(alone=Share(1000, 8), before=Share(10_000, 50), candidate=arm(errors=8)), "promote", ""),
-        (seen(arm(ms=30)), "abort", "p99"),
-        (seen(arm(ms=4), arm(ms=1)), "promote", ""),
-        (seen(arm(requests=900, ms=30)), "promote", ""),
+        (seen(arm(ms=30)), "abort", "p50"),
+        (seen(arm(tail=30)), "abort", "p99"),
+        (seen(arm(requests=900, tail=30)), "promote", ""),
+        (seen(arm(requests=99, errors=0, ms=30)), "promote", ""),
+        (seen(arm(ms=4, tail=4), arm(ms=1, tail=1)), "promote", ""),
         (seen(arm(memory_mb=3000.0)), "abort", "memory"),
         (seen(arm(scores=np.full(200, 0.1))), "abort", "constant scores"),
         (seen(arm(scores=np.full(200, np.nan))), "abort", "constant scores"),
@@ -161,6 +164,8 @@ def test_shadow_asks_for_pairs_and_for_an_expectation() -> None:
     assert shadow(few, good, seconds=601)[0] == "promote", "the time is up, and a tenth has to do"
     assert shadow(paired(generator, 150, Fault()), good, seconds=601)[0] == "hold"
     assert shadow(Pairs(), good)[0] == "hold"
+    odd = replace(paired(generator, 3, Fault()), spread=0.001)
+    assert shadow(odd, good)[0] == "hold", "three pairs say nothing of how much stable's scores vary"
 
 
 def test_a_candidate_that_refuses_what_stable_answers_is_aborted() -> None:

@@ -58,7 +58,7 @@ class Service:
                 HOARD.append(bytearray(int(o["leak_mb"]) * 2**20))
             except MemoryError:
                 os._exit(137)  # as the kernel would
-        await asyncio.sleep((float(o.get("ms", 2)) + (float(o.get("slow_ms", 0)) if after else 0)) / 1000)
+        await asyncio.sleep((float(o.get("ms", 6)) + (float(o.get("slow_ms", 0)) if after else 0)) / 1000)
         if after and self.random.random() < float(o.get("errors", 0)):
             return 500, {"error": "planted"}
         if after and o.get("refuses") and b'"b"' in body:

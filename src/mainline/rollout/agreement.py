@@ -83,8 +83,10 @@ def slices(pairs: Pairs, expected: Pairs, rules: RolloutAnalysis) -> Check:
 
 def scores(pairs: Pairs, expected: Pairs, rules: RolloutAnalysis) -> Check:
     """Return abort when the scores differ by more than expected, in standard deviations of stable's scores."""
-    if not pairs.spread > 0 or not expected.spread > 0 or pairs.difference.n < 2:
-        return Check("score difference", "none", "stable's scores do not vary, or there are no pairs yet")
+    if pairs.difference.n < rules.min_rows:
+        return Check("score difference", "none", f"judged from {rules.min_rows} pairs", n=pairs.difference.n)
+    if not pairs.spread > 0 or not expected.spread > 0:
+        return Check("score difference", "none", "stable's scores do not vary")
     mine, usual = _over(pairs.difference, pairs.spread, -Z), _over(expected.difference, expected.spread, Z)
     bound = usual + rules.score_margin
     bad = mine > bound

@@ -96,7 +96,8 @@ def safety(seen: Observation, rules: RolloutAnalysis, max_seconds: float) -> tup
         cap(seen.total_seconds, max_seconds),
         hard_errors(seen.candidate, rules),
         errors(seen, rules),
-        latency(seen, rules),
+        latency(seen, rules, 0.5),
+        latency(seen, rules, 0.99),
         memory(seen.candidate, rules),
         constant(seen),
     )
@@ -148,22 +149,25 @@ def errors(seen: Observation, rules: RolloutAnalysis) -> Check:
     return Check("errors", outcome, text, proof, bound, "<=", seen.candidate.requests)
 
 
-def latency(seen: Observation, rules: RolloutAnalysis) -> Check:
-    """Return abort when the candidate's p99 is above stable's by more than the ratio, both at their nearer bounds."""
+def latency(seen: Observation, rules: RolloutAnalysis, q: float) -> Check:
+    """Return abort when the candidate's quantile is above stable's by more than the ratio, both at their nearer bounds.
+
+    The median shows a service that is slower throughout, also on a busy machine; p99 one that is slow now and then.
+    """
+    name, least = f"p{100 * q:.0f}", rules.latency_requests if q > 0.9 else rules.min_rows
     if rules.latency_ratio is None:
-        return Check("p99", "none", "no bound on latency (rollout.analysis.latency_ratio is null)")
+        return Check(name, "none", "no bound on latency (rollout.analysis.latency_ratio is null)")
     n, m = int(sum(seen.candidate.latency)), int(sum(seen.stable.latency))
-    if min(n, m) < rules.latency_requests:
-        text = f"p99 is judged from {rules.latency_requests:,} requests a side ({n:,} and {m:,} so far)"
-        return Check("p99", "none", text, n=n)
-    low = quantile_bounds(EDGES, seen.candidate.latency, 0.99)[0]
-    high = quantile_bounds(EDGES, seen.stable.latency, 0.99)[1]
+    if min(n, m) < least:
+        return Check(name, "none", f"{name} is judged from {least:,} requests a side ({n:,} and {m:,} so far)", n=n)
+    low = quantile_bounds(EDGES, seen.candidate.latency, q)[0]
+    high = quantile_bounds(EDGES, seen.stable.latency, q)[1]
     if not math.isfinite(low) or math.isnan(high):
-        return Check("p99", "hold", "latency is not a number", n=n)
+        return Check(name, "hold", "latency is not a number", n=n)
     ratio = low / high
     bad = ratio > rules.latency_ratio and low > rules.latency_floor_ms
-    text = f"p99 at least {low:.3g} ms, stable's at most {high:.3g} ms"
-    return Check("p99", "abort" if bad else "promote", text, ratio, rules.latency_ratio, "<=", n)
+    text = f"{name} at least {low:.3g} ms, stable's at most {high:.3g} ms"
+    return Check(name, "abort" if bad else "promote", text, ratio, rules.latency_ratio, "<=", n)
 
 
 def memory(arm: Arm, rules: RolloutAnalysis) -> Check:
