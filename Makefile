@@ -11,7 +11,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 unexport PYTHONDONTWRITEBYTECODE
 PULLED := .mainline/pulled
 
-.PHONY: help setup data run test check lock bench remote clean distclean
+.PHONY: help setup data run rollback test check lock bench remote clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -31,6 +31,9 @@ data: setup ## fetch the batches that data.dvc and replay.dvc name
 run: data ## run the pipeline and print what came out
 	@$(BIN)/dvc repro
 	@$(BIN)/mainline summary
+
+rollback: setup ## put the previous stable release back: make rollback ARGS='--why "…"'
+	@$(BIN)/mainline rollback $(ARGS)
 
 test: setup ## run the tests, in parts side by side (ARGS="-k name" for some)
 	@$(BIN)/python scripts/run_tests.py $(ARGS)

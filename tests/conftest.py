@@ -50,6 +50,12 @@ def make_rows(month: str, rows: int = ROWS, first_id: int = 1, seed: int = 0) ->
     return pd.DataFrame({name: made[name] for name in marks})
 
 
+@pytest.fixture(scope="session")
+def rows_of() -> Callable[..., pd.DataFrame]:
+    """Return the function that makes rows of a month."""
+    return make_rows
+
+
 @dataclass
 class Scratch:
     """A folder with params.yaml and batches; ``run`` calls a command in it as a person would."""

@@ -66,7 +66,9 @@ def faults(name: str, imports: set[str]) -> list[str]:
     if room in FLOORS or room == "ci":
         rooms = (*FLOORS[:4], "ci") if room == "ci" else FLOORS[: FLOORS.index(room) + 1]
         # Who holds a lock against its objects, and who pushes them, needs the storage.
-        known = below | STORAGE if room in ("compare", "ci") else below
+        known = below | STORAGE if room in (*FLOORS[3:], "ci") else below
+        if room in ("release", "rollout"):
+            known = known | {"mainline.serve.log_read"}  # what was predicted is read here, never how
         return sorted(bad | {item for item in imports if item not in known and item.split(".")[1] not in rooms})
     if name in STORAGE:
         return sorted(bad | (imports - below - STORAGE))
@@ -100,6 +102,7 @@ def test_imports_go_one_way(path: Path) -> None:
         ("mainline.serve.log", "from mainline.train.fit import fit", "mainline.train.fit"),
         ("mainline.serve.log", "from mainline.evaluate import metrics", "mainline.evaluate.metrics"),
         ("mainline.train.fit", "from mainline.serve import log", "mainline.serve.log"),
+        ("mainline.compare.run", "from mainline.release.ledger import Deploy", "mainline.release.ledger"),
         ("mainline.stages", "import bank.schema", "bank.schema"),
         ("mainline.train.fit", "importlib.import_module('bank.model')", "bank.model"),
         ("mainline.files", "from mainline.stages import ROWS", "mainline.stages"),

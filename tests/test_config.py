@@ -54,7 +54,7 @@ def test_the_templates_own_params_are_valid_and_frozen() -> None:
 
 def test_every_key_is_needed_and_none_is_unknown(params, tmp_path: Path) -> None:
     # The rooms that came later have defaults, so that an older params.yaml still loads.
-    later = ("compare", "serve", "score", "kubernetes")
+    later = ("compare", "serve", "score", "rollout", "kubernetes")
     for key in (key for key in keys(params) if key.split(".")[0] not in later):
         without = changed(params, key, None)
         *rooms, last = key.split(".")
@@ -65,7 +65,9 @@ def test_every_key_is_needed_and_none_is_unknown(params, tmp_path: Path) -> None
         with pytest.raises(UserError, match=rf"params.yaml: {key}: key is missing"):
             load(without, tmp_path)
     for room in ("", "data.", "data.checks.", "features.", "model.", "model.calibration.", "model.search.",
-                 "evaluate.", "gates.", "compare.", "serve.", "serve.log.", "score.", "kubernetes."):  # fmt: skip
+                 "evaluate.", "gates.", "compare.", "serve.", "serve.log.", "score.", "kubernetes.",
+                 "rollout.", "rollout.shadow.", "rollout.analysis.", "rollout.ab.", "rollout.proxy.",
+                 "rollout.rehearsal."):  # fmt: skip
         with pytest.raises(UserError, match=rf"params.yaml: {room}colour: unknown key \(value 'red'\)"):
             load(changed(params, f"{room}colour", "red"), tmp_path)
 
@@ -82,6 +84,8 @@ def test_every_key_is_needed_and_none_is_unknown(params, tmp_path: Path) -> None
         ("evaluate.resamples", 99), ("gates.floors", {"roc_auc": "high"}), ("gates.size_mb", "5 MB"),
         ("kubernetes.prometheus", "prometheus:9090"), ("kubernetes.cpu", "half"), ("kubernetes.memory", "1"),
         ("kubernetes.score_distance", 0.75), ("kubernetes.log", "/log"),
+        ("rollout.weights", [5, 1, 100]), ("rollout.weights", [1, 50]), ("rollout.mode", "big_bang"),
+        ("rollout.analysis.latency_requests", 100), ("rollout.proxy.port", 70000), ("rollout.ab.split", 100),
     ],
 )  # fmt: skip
 def test_a_wrong_value_names_its_key_and_itself(key, value, params, tmp_path: Path) -> None:

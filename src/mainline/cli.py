@@ -12,6 +12,8 @@ import typer.core
 from mainline.cli_ci import ci, github
 from mainline.cli_kubernetes import kubernetes
 from mainline.cli_log import log
+from mainline.cli_release import registry, release, trace
+from mainline.cli_rollout import rollback, rollout
 from mainline.cli_score import score
 from mainline.cli_serve import serve
 from mainline.threads import SINGLE
@@ -48,6 +50,11 @@ app.add_typer(kubernetes, name="kubernetes")
 app.command()(serve)
 app.add_typer(log, name="log")
 app.command()(score)
+app.add_typer(release, name="release")
+app.add_typer(registry, name="registry")
+app.add_typer(rollout, name="rollout")
+app.command()(trace)
+app.command()(rollback)
 
 
 @app.command()

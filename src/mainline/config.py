@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from mainline.errors import UserError
 
@@ -191,6 +200,89 @@ class Kubernetes(Room):
         return self
 
 
+class Shadow(Room):
+    pairs: int = Field(default=2000, ge=1)
+    max_seconds: float = Field(default=3600, gt=0)
+
+
+class RolloutAnalysis(Room):
+    """Bounds of the canary analysis (see ``mainline.rollout.analysis``); null switches one off."""
+
+    alpha: Share = 0.05
+    min_errors: int = Field(default=5, ge=1)
+    hard_error_rate: Share = 0.05
+    hard_errors: int = Field(default=20, ge=1)
+    latency_ratio: float | None = Field(default=1.5, gt=1)
+    latency_floor_ms: float = Field(default=5, ge=0)
+    latency_requests: int = Field(default=1000, ge=1000)
+    memory_mb: float | None = Field(default=2048, gt=0)
+    answered: Share = 0.98
+    agreement_margin: Share = 0.1
+    slice_margin: Share = 0.2
+    score_margin: float = Field(default=0.5, gt=0)
+    drift_margin: Share = 0.1
+    value_margin: float | None = Field(default=1.0, ge=0)
+    min_rows: int = Field(default=100, ge=1)
+
+
+class SplitTest(Room):
+    """Mode ``ab``: a fixed split until enough outcomes are known, then one test."""
+
+    split: int = Field(default=50, ge=1, le=99)
+    effect: float = Field(default=1.0, gt=0)
+    sd: float | None = Field(default=None, gt=0)
+    alpha: Share = 0.05
+    power: Share = 0.8
+
+
+class Proxy(Room):
+    """Envoy in front of the services."""
+
+    port: int = Field(default=10000, ge=0, le=65535)
+    replicas: int = Field(default=1, ge=1)
+    keep_previous: bool = True
+    body_kb: int = Field(default=1024, ge=1)
+    requests_per_second: int | None = Field(default=None, ge=1)
+    timeout_seconds: float = Field(default=15, gt=0)
+    idle_seconds: float = Field(default=2, gt=0)
+
+
+class Rehearsal(Room):
+    """A rollout with replayed traffic: the requests are real, the plan's counts and times are these."""
+
+    rate: int = Field(default=150, ge=1)
+    users: int = Field(default=500, ge=1)
+    pairs: int = Field(default=600, ge=1)
+    shadow_seconds: float = Field(default=60, gt=0)
+    requests: int = Field(default=20, ge=1)
+    seconds: float = Field(default=4, ge=0)
+    max_seconds: float = Field(default=600, gt=0)
+
+
+class Rollout(Room):
+    """How a release gets its users (see ``mainline.rollout.plan``)."""
+
+    mode: Literal["canary", "blue_green", "ab"] = "canary"
+    weights: list[Annotated[int, Field(ge=1, le=100)]] = [1, 5, 25, 50, 100]
+    requests: int = Field(default=300, ge=1)
+    seconds: float = Field(default=300, ge=0)
+    max_seconds: float = Field(default=43200, gt=0)
+    ready_seconds: float = Field(default=60, gt=0)
+    tick_seconds: float = Field(default=5, gt=0)
+    shadow: Shadow = Shadow()
+    analysis: RolloutAnalysis = RolloutAnalysis()
+    ab: SplitTest = SplitTest()
+    proxy: Proxy = Proxy()
+    rehearsal: Rehearsal = Rehearsal()
+
+    @field_validator("weights")
+    @classmethod
+    def _weights_rise(cls, weights: list[int]) -> list[int]:
+        if weights != sorted(set(weights)) or weights[-1:] != [100]:
+            raise ValueError(f"weights rise from step to step and end with 100 (got {weights})")
+        return weights
+
+
 class Settings(Room):
     """The whole of params.yaml."""
 
@@ -204,6 +296,7 @@ class Settings(Room):
     serve: Serve = Serve()
     score: Score = Score()
     kubernetes: Kubernetes = Kubernetes()
+    rollout: Rollout = Rollout()
 
     @model_validator(mode="after")
     def _positive_fits_task(self) -> Settings:

@@ -52,6 +52,8 @@ def prepare(bento: str, host: str, port: int, workers: int, track: str, log: str
         "BENTOML_DO_NOT_TRACK": "True",
         "BENTOML_HOME": os.environ.get("BENTOML_HOME") or str(here / ".mainline" / "bentoml"),
         "MAINLINE_WORKERS": str(workers),
+        # A release never changes: compiled Python must not be put into its folder.
+        **({"PYTHONPYCACHEPREFIX": str(here / ".mainline" / "pycache")} if bento else {}),
         "MAINLINE_RELEASE": os.environ.get("MAINLINE_RELEASE") or _release(bento),
         "MAINLINE_TRACK": track or os.environ.get("MAINLINE_TRACK") or "stable",
         "MAINLINE_LOG": _absolute(log or os.environ.get("MAINLINE_LOG") or settings.serve.log.folder, here),

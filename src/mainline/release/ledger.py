@@ -1,0 +1,234 @@
+"""Branch ``deploy``: what runs where, and what happened to every release. Each change is one commit, or none.
+
+On a laptop it is a repository of its own in ``.mainline/deploy``; with a remote, the remote's branch is the truth and
+this folder follows it. All is read from the commit, never from the work tree, which only shows it to people.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mainline import console
+from mainline.errors import UserError
+from mainline.release.draft import draft_ledger, draft_states
+from mainline.release.origin import fetch, push
+from mainline.release.repo import BRANCH, REF, Moved, Refused, Repo, moved
+from mainline.release.state import (
+    ENVIRONMENTS,
+    Entry,
+    Environment,
+    State,
+    Transition,
+    dump_state,
+    entry_path,
+    parse_entry,
+    parse_state,
+    state_path,
+)
+
+FOLDER = Path(".mainline", "deploy")
+EXCLUDED = ".lock\n*.edited\n.*.part\n"
+README = """# What runs, and why
+
+`production.yaml` and `staging.yaml` say what serves, `ledger/` what happened to each release, `evidence/` on what
+grounds. Only mainline's commands write here. To see the history: `git log -p`. To go back: `mainline rollback`.
+"""
+
+__all__ = ["Deploy", "Entry", "Moved", "State", "Transition"]
+
+
+def now() -> dt.datetime:
+    """Return the time, in UTC."""
+    return dt.datetime.now(dt.UTC)
+
+
+@dataclass(frozen=True)
+class Deploy:
+    """The branch in ``repo.folder``; ``remote`` is its address, None on a laptop."""
+
+    repo: Repo
+    remote: str | None
+    clock: Callable[[], dt.datetime] = now
+
+    @classmethod
+    def open(cls, folder: Path = FOLDER, remote: str | None = None, clock: Callable[[], dt.datetime] = now) -> Deploy:
+        """Return the branch, made if there is none, and brought up to the remote's.
+
+        ``remote`` is the address of a repository; without one, MAINLINE_DEPLOY_REMOTE, else the address that the folder
+        was opened with before.
+        Whatever a crash has left half done is gone afterwards; files that somebody edited by hand without a commit
+        are put aside as ``*.edited``, and that is said.
+
+        Raises:
+            UserError: the remote does not answer, or the folder has commits that the remote lacks.
+        """
+        repo = Repo(folder.resolve())
+        with repo.guarded():
+            _prepare(repo, remote or os.environ.get("MAINLINE_DEPLOY_REMOTE") or None)
+            made = cls(repo, repo.remote(), clock)
+            with _said(repo):
+                repo.is_empty()
+                made._follow()
+                if repo.is_empty():
+                    made._begin()
+            made._show()
+        return made
+
+    def head(self) -> str:
+        """Return the commit of the branch, as this folder knows it; :meth:`open` and :meth:`refresh` ask the remote."""
+        return self.repo.resolve()
+
+    def refresh(self) -> str:
+        """Bring the folder up to the remote's branch; return the commit.
+
+        Raises:
+            UserError: as :meth:`open`.
+        """
+        with self.repo.guarded():
+            with _said(self.repo):
+                self._follow()
+            self._show()
+        return self.head()
+
+    def state(self, environment: Environment) -> State:
+        """Return what runs in ``environment``.
+
+        Raises:
+            UserError: the file was broken by hand; it and the key are named.
+        """
+        path = state_path(environment)
+        text = self.repo.read(path)
+        if text is None:
+            raise UserError(f"{self._where(path)}: not there", f"`git -C {self.repo.folder} log -- {path}` shows it")
+        return parse_state(environment, text, self._where(path))
+
+    def entry(self, release: str) -> Entry:
+        """Return the entry of ``release``.
+
+        Raises:
+            UserError: there is none, or the file was broken by hand; it and the key are named.
+        """
+        path = entry_path(release)
+        text = self.repo.read(path)
+        if text is None:
+            raise UserError(f"{self._where(path)}: not there", "`mainline release list` shows the releases")
+        return parse_entry(release, text, self._where(path))
+
+    def releases(self) -> list[str]:
+        """Return the ids of all releases in the ledger, sorted."""
+        return [Path(path).stem for path in self.repo.names("ledger") if path.endswith(".yaml")]
+
+    def evidence(self, transition: Transition) -> dict[str, Any] | None:
+        """Return the evidence of ``transition``, also when it has a file of its own.
+
+        Raises:
+            UserError: that file is gone, or is not the one that was written.
+        """
+        found = transition.evidence
+        if not found or set(found) != {"file", "sha256"}:
+            return found
+        text = self.repo.read(found["file"])
+        if text is None or hashlib.sha256(text.encode()).hexdigest() != found["sha256"]:
+            raise UserError(
+                f"{self._where(found['file'])}: is not the evidence that was written",
+                f"`git -C {self.repo.folder} log -p -- {found['file']}` shows who changed it",
+            )
+        return dict(json.loads(text))
+
+    def commit(
+        self,
+        message: str,
+        *,
+        expect: str,
+        states: Sequence[State] = (),
+        transitions: Sequence[Transition] = (),
+        entries: Sequence[Entry] = (),
+    ) -> str:
+        """Make one commit and return it; with a remote it is there as well, before anything here changes.
+
+        ``expect`` is the :meth:`head` that all was decided on. Each state gets the next revision. ``entries`` adds
+        releases or changes their facts; transitions are only ever appended, whatever an entry brings along.
+
+        Raises:
+            Moved: the branch (here or on the remote) is not ``expect``, or a state was read from an older revision.
+            UserError: a release is not in the ledger, a state contradicts itself, git or the remote fails.
+                Nothing is changed in any of these cases.
+        """
+        with self.repo.guarded(), _said(self.repo):
+            here = self.repo.resolve()
+            if here != expect:
+                raise moved(expect, here)
+            when = self.clock()
+            files = draft_states(self, states) | draft_ledger(self, entries, transitions, when)
+            new = self.repo.write_commit(message.strip() + "\n", files, expect, when)
+            if self.remote:
+                push(self.repo, new, expect)
+            self.repo.move(new, expect)
+            self._show()
+        return new
+
+    def _begin(self) -> None:
+        """Make the first commit; if another machine was faster, take its."""
+        files = {"README.md": README} | {state_path(name): dump_state(State(name)) for name in ENVIRONMENTS}
+        new = self.repo.write_commit("Begin the ledger\n", files, "", self.clock())
+        if self.remote:
+            try:
+                push(self.repo, new, "")
+            except Moved:
+                self._follow()
+                return
+        self.repo.move(new, "")
+
+    def _follow(self) -> None:
+        """Take the remote's branch; push ours if it has none yet."""
+        if not self.remote:
+            return
+        theirs, here = fetch(self.repo), self.repo.resolve()
+        if theirs == here:
+            return
+        if not theirs:
+            push(self.repo, here, "")
+        elif not here or self.repo.git("merge-base", here, theirs, check=False).strip() == here:
+            self.repo.move(theirs, here)
+        else:
+            raise UserError(
+                f"{self.repo.folder}: has commits on {BRANCH} that {self.remote} lacks, and the other way round",
+                f"look at `git -C {self.repo.folder} log`; to take the remote's: delete the folder",
+            )
+
+    def _show(self) -> None:
+        for path in self.repo.show():
+            console.warn(
+                f"{self.repo.folder / path}: an edit that was not committed does not count; it is kept as {path}.edited"
+            )
+
+    def _where(self, path: str) -> str:
+        return f"{path} on branch {BRANCH} ({self.repo.folder})"
+
+
+def _prepare(repo: Repo, remote: str | None) -> None:
+    """Make the repository if there is none, or half of one."""
+    if not (repo.folder / ".git" / "info" / "exclude").is_file() or not repo.git("rev-parse", "--git-dir", check=False):
+        repo.git("init", "--quiet", "--template=")
+        (repo.folder / ".git" / "info").mkdir(exist_ok=True)
+        (repo.folder / ".git" / "info" / "exclude").write_text(EXCLUDED, encoding="utf-8")
+    repo.git("symbolic-ref", "HEAD", REF)
+    if remote is not None:
+        repo.git("config", "remote.origin.url", remote)
+
+
+@contextmanager
+def _said(repo: Repo) -> Iterator[None]:
+    """Turn what git refuses into a message."""
+    try:
+        yield
+    except Refused as error:
+        raise UserError(f"{repo.folder}: {error}", "run the same command again") from error

@@ -1,0 +1,80 @@
+"""A release that is gone from the store is built again from the commit in the ledger, by that commit's own code."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from mainline import dvc
+from mainline.compare.champion import worktree
+from mainline.compare.git import git
+from mainline.compare.integrity import md5
+from mainline.compare.scoring import environment
+from mainline.errors import UserError
+from mainline.objects import data_outputs, stage_outputs
+from mainline.release.ledger import Deploy
+from mainline.release.store import STORE, Release, find
+from mainline.release.verify import faults
+
+SECONDS = 3600.0
+
+
+def restore(release: str, deploy: Deploy, root: Path = Path(), store: Path = STORE) -> Release:
+    """Return the release, from the store if it is whole there, else built again; the model comes from cache or remote.
+
+    What storage lacks is trained again, and must give what the commit's ``dvc.lock`` pins; what comes out must be what
+    the ledger has, byte for byte.
+
+    Raises:
+        UserError: the ledger does not know it, its commit or its data are gone, or it comes out otherwise.
+    """
+    entry = deploy.entry(release)
+    pinned = entry.digests.get("manifest")
+    if not faults(release, store, pinned):
+        return find(release, store)
+    if not git("rev-parse", "--verify", "--quiet", f"{entry.commit}^{{commit}}", root=root, check=False):
+        raise UserError(
+            f"release {release}: its commit {entry.commit[:12]} is not here",
+            f"git fetch origin {entry.commit}; then run the same command again",
+        )
+    with worktree(entry.commit, root) as tree:
+        _outputs(tree)
+        build = ["release", "build", "--store", str((root / store).resolve()), "--no-ledger"]
+        _run([sys.executable, "-m", "mainline.cli", *build], tree, f"release {release}: building it again")
+    wrong = faults(release, store, pinned)
+    if wrong:
+        raise UserError(
+            f"release {release}: built again from {entry.commit[:12]}, it is not what the ledger has: {wrong[0]}",
+            "build it with the Python version and the packages of its own commit",
+        )
+    return find(release, store)
+
+
+def _outputs(tree: Path) -> None:
+    """Put what ``dvc.lock`` pins into ``tree``: from the cache, else the remote, else by running the pipeline."""
+    for verb in ("checkout", "pull"):
+        dvc.run([verb, "--quiet", "--allow-missing"], tree, SECONDS)
+        if all(md5(tree / output.path) == output.oid for output in (*data_outputs(tree), *stage_outputs(tree))):
+            return
+    before = (tree / "dvc.lock").read_bytes()
+    _run([sys.executable, "-m", "dvc", "repro", "--quiet"], tree, "training its model again")
+    if (tree / "dvc.lock").read_bytes() != before:
+        raise UserError(
+            "its model cannot be had: storage lacks it, and training it again gives other bytes",
+            "look for the machine that pushed it: `dvc push` there",
+        )
+
+
+def _run(command: list[str], tree: Path, what: str) -> None:
+    with tempfile.TemporaryFile("w+") as said:
+        done = subprocess.run(
+            command, cwd=tree, env=environment(tree), stdin=subprocess.DEVNULL, stdout=said, stderr=said,
+            timeout=SECONDS, check=False,
+        )  # fmt: skip
+        said.seek(0)
+        lines = [line.strip() for line in said.read().splitlines() if line.strip()]
+    if done.returncode != 0:
+        errors = [line for line in lines if line.startswith(("✗", "ERROR"))] or lines[-1:]
+        raise UserError(f"{what} failed: {' / '.join(errors)[:400]}", "the reason stands in the line above")

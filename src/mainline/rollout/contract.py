@@ -1,0 +1,112 @@
+"""Golden requests: the service must answer as the exact model did, and stable's answers say how far the two differ."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from mainline.rollout.measures import Pairs
+from mainline.rollout.records import Paired, Slicer
+
+SECONDS = 30.0
+SHADOW = {"x-shadow": "1"}  # these predictions are nobody's
+
+
+@dataclass(frozen=True)
+class Golden:
+    """What the golden requests showed: ``fault`` is empty when all answers are the model's."""
+
+    rows: int
+    fault: str = ""
+    expected: Pairs | None = None
+
+
+def ready(port: int, release: str, seconds: float = 2.0) -> bool:
+    """Return whether a service of ``release`` is ready on ``port``."""
+    with connected(port, seconds) as line:
+        status, content = ask(line, "GET", "/readyz")
+    return status == 200 and content.get("ready") is True and content.get("release") == release
+
+
+def check_golden(golden: Mapping[str, Any], candidate: int, stable: int | None, slicer: Slicer | None) -> Golden:
+    """Return what the golden requests show, sent past the proxy to the ports of candidate and stable.
+
+    Args:
+        golden: content of golden.json: ``rows`` of ``request`` and ``expected``, and a ``tolerance``.
+        stable: None when there is no stable yet; then nothing is expected.
+    """
+    rows, tolerance = golden.get("rows") or [], float(golden.get("tolerance", 1e-6))
+    if not rows:
+        return Golden(0, "the release has no golden requests, so nothing shows that it answers as its model does")
+    paired = Paired(slicer)
+    mine, theirs, features = [], [], []
+    with connected(candidate) as line:
+        for number, row in enumerate(rows):
+            status, content = ask(line, "POST", "/predict", row["request"])
+            answers = content.get("predictions") or [{}]
+            fault = (
+                f"answered {status} {content}" if status != 200 else _differs(answers[0], row["expected"], tolerance)
+            )
+            if fault:
+                return Golden(len(rows), f"golden request {number + 1} of {len(rows)}: {fault[:300]}")
+    if stable is None:
+        return Golden(len(rows))
+    with connected(stable) as line:
+        for row in rows:
+            status, content = ask(line, "POST", "/predict", row["request"])
+            if status == 200 and content.get("predictions"):
+                mine.append(_scored(row["expected"]))
+                theirs.append(_scored(content["predictions"][0]))
+                features.append(row["request"])
+    paired.add(theirs, mine, features)
+    return Golden(len(rows), expected=paired.pairs if features else None)
+
+
+def ask(connection: http.client.HTTPConnection, method: str, path: str, content: Any = None) -> tuple[int, Any]:
+    """Return status and JSON of an answer; status 0 and the error when there is none."""
+    try:
+        body = None if content is None else json.dumps(content)
+        connection.request(method, path, body, {"content-type": "application/json", **SHADOW})
+        answer = connection.getresponse()
+        found = json.loads(answer.read() or b"{}")
+        return answer.status, found if isinstance(found, dict) else {}
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        connection.close()
+        return 0, {"error": str(error)}
+
+
+@contextmanager
+def connected(port: int, seconds: float = SECONDS) -> Iterator[http.client.HTTPConnection]:
+    """Yield a connection to a service on the loopback address."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=seconds)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def _scored(answer: Mapping[str, Any]) -> tuple[float, Any]:
+    score = answer.get("probability", answer.get("value"))
+    if score is None:
+        score = next(iter((answer.get("probabilities") or {}).values()), math.nan)
+    return float(score), answer.get("decision")
+
+
+def _differs(got: Mapping[str, Any], expected: Mapping[str, Any], tolerance: float) -> str:
+    """Return what differs, an empty text when nothing does."""
+    for name, wanted in expected.items():
+        found = got.get(name)
+        if isinstance(wanted, Mapping):
+            if inner := _differs(found if isinstance(found, Mapping) else {}, wanted, tolerance):
+                return f"{name}: {inner}"
+        elif isinstance(wanted, float) and not isinstance(wanted, bool):
+            if not isinstance(found, float | int) or not abs(found - wanted) <= tolerance:
+                return f"{name} is {found!r}, the model says {wanted!r} (tolerance {tolerance:g})"
+        elif found != wanted:
+            return f"{name} is {found!r}, the model says {wanted!r}"
+    return ""

@@ -1,0 +1,174 @@
+"""The rollout of this working tree: settings, project, ledger and store put together."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mainline import console
+from mainline.config import Settings, load_settings
+from mainline.errors import UserError
+from mainline.project import Grouping, Project, load_project
+from mainline.release.ledger import Deploy, Moved
+from mainline.release.restore import restore
+from mainline.release.state import ENVIRONMENTS, Environment
+from mainline.release.store import find
+from mainline.rollout.actions import Tick
+from mainline.rollout.controller import Controller
+from mainline.rollout.observe import Observer
+from mainline.rollout.plan import Plan, make_plan, read_plan
+from mainline.rollout.plane import FOLDER, LOG, Plane
+from mainline.rollout.processes import alive, need_linux_or_mac, stop_all
+from mainline.rollout.records import Slicer
+from mainline.rollout.rollback import Back, roll_back
+from mainline.rollout.timeline import write_timeline
+from mainline.rollout.view import view
+
+RETRIES = 5  # somebody else may commit to branch deploy; it cannot go on for ever
+
+
+def controller(environment: str = "production", *, by: str = "mainline rollout", tied: bool = False) -> Controller:
+    """Return the controller of an environment; ``tied``: the processes end with this command.
+
+    Raises:
+        UserError: there is no such environment, or params.yaml or branch deploy is broken.
+    """
+    need_linux_or_mac()
+    settings = load_settings()
+    project = load_project(settings.project)
+    log = getattr(getattr(settings, "serve", None), "log", None)
+    plane = Plane(
+        FOLDER, Path(str(getattr(log, "folder", LOG))), settings.rollout, lambda name: find(name).bento, tied=tied
+    )
+    return Controller(
+        Deploy.open(),
+        plane,
+        settings.rollout,
+        lambda name: find(name).golden(),
+        Observer(plane, slicer_of(project), project.value if settings.model.task == "binary" else None,
+                 settings.data.positive),
+        environment=environment_of(environment),
+        by=by,
+    )  # fmt: skip
+
+
+def environment_of(name: str) -> Environment:
+    """Return the environment of that name.
+
+    Raises:
+        UserError: there is none.
+    """
+    for known in ENVIRONMENTS:
+        if known == name:
+            return known
+    raise UserError(f"--environment {name}: there is no such environment", f"use {' or '.join(ENVIRONMENTS)}")
+
+
+def slicer_of(project: Project) -> Slicer:
+    """Return the project's slices as a function of logged rows; a slice that needs more than is logged is left out."""
+
+    def labels(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+        import pandas as pd
+
+        frame = pd.DataFrame(list(rows))
+        found = {}
+        for name, grouping in project.slices.items():
+            if (values := _labels(frame, grouping)) is not None:
+                found[name] = values
+        return found
+
+    return labels
+
+
+def _labels(frame: Any, grouping: Grouping) -> list[str] | None:
+    try:
+        return [str(value) for value in grouping(frame)]
+    except Exception:  # a project's own function over columns that may not be logged
+        return None
+
+
+def plan_of(settings: Settings, mode: str | None, compressed: bool = False) -> Plan:
+    """Return the plan that params.yaml and the command ask for."""
+    value = load_project(settings.project).value if settings.model.task == "binary" else None
+    return make_plan(settings.rollout, value, mode, compressed)
+
+
+def run(of: Controller, pause: float, *, each: Callable[[Tick], None] | None = None) -> Tick:
+    """Tick until no candidate is left, show it, write the timeline, and return the last tick.
+
+    Raises:
+        UserError: as :meth:`Controller.tick`; the services go on as they are.
+    """
+    state = of.state()
+    release, retried = state.candidate, 0
+    with view(f"{of.environment}: {release or state.stable}", read_plan(state.plan) if release else None) as shown:
+        while True:
+            try:
+                tick = of.tick()
+            except Moved as moved:
+                if retried >= RETRIES:
+                    raise
+                retried += 1
+                console.warn(str(moved.problem))
+                continue
+            retried = 0
+            shown.show(tick)
+            if each:
+                each(tick)
+            if tick.over:
+                break
+            time.sleep(pause)
+    if release:
+        write_timeline(of.journal(release))
+    return tick
+
+
+def back(environment: str, to: str | None, why: str) -> Back:
+    """Roll back, as ``mainline rollback`` does."""
+    made = controller(environment, by="mainline rollback")
+    done = roll_back(made, lambda name: restore(name, made.deploy), to, why)
+    write_timeline(made.journal(done.left))
+    return done
+
+
+def status(of: Controller) -> bool:
+    """Print what git says, what is live and what runs; return whether they agree."""
+    from mainline.rollout.follow import compare
+
+    state = of.state()
+    rows = [("stable", state.stable or "(none)"), ("candidate", state.candidate or "(none)"),
+            ("phase", f"{state.phase or '-'}, {state.weight} %, step {state.step}"),
+            ("before", ", ".join(state.previous) or "(none)"), ("revision", str(state.revision))]  # fmt: skip
+    console.table(f"{of.environment} in git", ("", ""), rows)
+    running = [
+        (item.role, item.release, str(item.port), "runs" if alive(item) else "has ended", _age(item.at))
+        for item in of.plane.processes.all()
+    ]
+    if running:
+        console.table("processes here", ("role", "release", "port", "", "since"), running, right=(2,))
+    try:
+        layout = of.plane.layout()
+        move = compare(state, layout)
+    except UserError as problem:
+        console.error(str(problem))
+        return False
+    words = {"none": "live is what git says", "build": "nothing is live here", "follow": "live is behind git",
+             "finish": "a change of traffic is not in git yet"}  # fmt: skip
+    console.say(words[move], "pass" if move == "none" else "warn")
+    return move in ("none", "build")
+
+
+def stop(of: Controller) -> list[str]:
+    """Stop everything that runs here and forget what was live; git keeps what should be."""
+    with of.plane.held():
+        stopped = stop_all(of.plane.processes)
+        for name in ("routes.json", "clusters.json"):
+            (of.plane.folder / name).unlink(missing_ok=True)
+    return stopped
+
+
+def _age(began: float) -> str:
+    return dt.datetime.fromtimestamp(began).strftime("%H:%M:%S")

@@ -1,0 +1,212 @@
+"""Processes that outlive a command, or end with it: started, found again by their file, stopped, never lost.
+
+Each process has a JSON file with its number and the moment it began, so that a later command finds it, and never takes
+another process that got the same number for it. It leads a group of its own, so that its workers end with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]
+
+from mainline.errors import UserError
+from mainline.files import write_atomic
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process as its file tells of it; ``began`` is the operating system's own time stamp of it.
+
+    Attributes:
+        role: stable, candidate or proxy.
+        starts: how often it was started again since it last stayed up.
+    """
+
+    name: str
+    role: str
+    release: str
+    port: int
+    pid: int
+    began: float
+    boot: float
+    starts: int = 0
+    at: float = 0.0
+
+
+@dataclass(frozen=True)
+class Processes:
+    """All processes of one rollout folder; ``tied``: they end when this command does, even by SIGKILL (Linux)."""
+
+    folder: Path
+    tied: bool = False
+
+    def start(
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        role: str,
+        release: str = "",
+        port: int = 0,
+        environment: Mapping[str, str] | None = None,
+        memory_mb: int = 0,
+        starts: int = 0,
+    ) -> Process:
+        """Return a process that has just been started; its output goes to ``<name>.log``.
+
+        Raises:
+            UserError: the program is not there, or the folder cannot be written.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        wrapper = [sys.executable, "-I", "-S", str(Path(__file__).with_name("child.py"))]
+        parent = os.getpid() if self.tied else 0
+        with (self.folder / f"{name}.log").open("ab") as log:
+            started = subprocess.Popen(
+                [*wrapper, str(parent), str(memory_mb), *command],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **(environment or {})},
+                start_new_session=True,
+            )
+        # Popen would complain of a process that outlives it; it is waited for in `alive`.
+        started.returncode = 0
+        began = psutil.Process(started.pid).create_time()
+        made = Process(name, role, release, port, started.pid, began, psutil.boot_time(), starts, time.time())
+        self.save(made)
+        return made
+
+    def save(self, process: Process) -> None:
+        """Write the process's file."""
+        write_atomic(self.folder / f"{process.name}.json", json.dumps(asdict(process)) + "\n")
+
+    def all(self) -> list[Process]:
+        """Return every process that has a file, alive or not; those of before the machine's start are forgotten."""
+        found = []
+        for path in sorted(self.folder.glob("*.json")):
+            try:
+                process = Process(**json.loads(path.read_text(encoding="utf-8")))
+            except (ValueError, TypeError):
+                continue
+            if abs(process.boot - psutil.boot_time()) > 60:
+                path.unlink(missing_ok=True)
+            else:
+                found.append(process)
+        return found
+
+    def of(self, role: str, release: str | None = None) -> list[Process]:
+        """Return those with a role, and of a release if one is given."""
+        return [item for item in self.all() if item.role == role and release in (None, item.release)]
+
+    def forget(self, process: Process) -> None:
+        """Remove the process's file."""
+        (self.folder / f"{process.name}.json").unlink(missing_ok=True)
+
+    def stop(self, process: Process, seconds: float = 20.0) -> None:
+        """Ask the process to end, and end it and its workers after ``seconds``; its file goes last."""
+        if alive(process):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGTERM)
+            end = time.monotonic() + seconds
+            while alive(process) and time.monotonic() < end:
+                time.sleep(0.02)
+        for member in members(process):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                member.kill()
+        _reap(process.pid)
+        self.forget(process)
+
+    def tail(self, process: Process, lines: int = 3) -> str:
+        """Return the end of what the process has written."""
+        try:
+            text = (self.folder / f"{process.name}.log").read_bytes()[-4000:].decode("utf-8", "replace")
+        except OSError:
+            return ""
+        return " | ".join(line.strip() for line in text.strip().splitlines()[-lines:])
+
+    def restarted(self, process: Process, now: float, steady: float = 60.0) -> int | None:
+        """Return how many starts come before the next one of a process that died; None: it is not time for it yet.
+
+        The pause doubles from half a second to half a minute; a process that stayed up is forgiven.
+        """
+        before = 0 if now - process.at > steady else process.starts
+        pause = min(0.5 * 2**before, 30.0) if before else 0.0
+        return before + 1 if now - process.at >= pause else None
+
+
+def alive(process: Process) -> bool:
+    """Return whether it runs: the same process, and more than a zombie."""
+    _reap(process.pid)
+    try:
+        found = psutil.Process(process.pid)
+        return bool(abs(found.create_time() - process.began) < 0.5 and found.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def members(process: Process) -> list[psutil.Process]:
+    """Return the process and its workers, those of a dead one too."""
+    leader = psutil.pid_exists(process.pid)
+    if leader and not alive(process):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE:
+                return []  # the number belongs to somebody else now
+    found = []
+    for item in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, ProcessLookupError, PermissionError):
+            if os.getpgid(item.pid) == process.pid and item.status() != psutil.STATUS_ZOMBIE:
+                found.append(item)
+    return found
+
+
+def memory_mb(process: Process) -> float | None:
+    """Return the memory that the process and its workers hold; None when it does not run."""
+    total = 0
+    for member in members(process):
+        with contextlib.suppress(psutil.Error):
+            total += member.memory_info().rss
+    return total / 2**20 if total else None
+
+
+def free_port() -> int:
+    """Return a port on the loopback address that nobody listens on."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def stop_all(processes: Processes) -> list[str]:
+    """Stop every process, the proxy last; return their names."""
+    found = sorted(processes.all(), key=lambda item: item.role == "proxy")
+    for process in found:
+        processes.stop(process)
+    return [process.name for process in found]
+
+
+def steady(processes: Processes, process: Process) -> Process:
+    """Return the process with its starts forgiven."""
+    made = replace(process, starts=0)
+    processes.save(made)
+    return made
+
+
+def need_linux_or_mac() -> None:
+    """Raise UserError where the wheel holds no Envoy that can be run."""
+    if os.name != "posix":
+        raise UserError("the rollout needs Linux or macOS", "run it in CI, or use deploy/kubernetes")
+
+
+def _reap(pid: int) -> None:
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)

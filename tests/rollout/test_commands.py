@@ -1,0 +1,75 @@
+"""The commands, on a stage of stand-ins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from mainline.cli import app
+from mainline.errors import UserError
+from mainline.rollout import here
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*arguments: str) -> tuple[int, str]:
+    done = CliRunner().invoke(app, arguments)
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done.exit_code, done.output
+
+
+@pytest.fixture
+def top(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+
+
+def test_a_plan_is_told(top) -> None:
+    code, said = run("rollout", "plan")
+    assert code == 0
+    assert "1 % of the users: at least 300 candidate requests and 300 s" in said
+    assert "outcomes of stable and" in run("rollout", "plan", "--mode", "ab")[1]
+    assert run("rollout", "plan", "--mode", "x")[0] == 1
+
+
+def test_an_environment_that_nobody_knows() -> None:
+    with pytest.raises(UserError, match="--environment moon: there is no such environment"):
+        here.environment_of("moon")
+
+
+def test_slices_come_from_logged_rows_and_what_is_not_logged_is_left_out() -> None:
+    from mainline.project import load_project
+
+    labels = here.slicer_of(load_project("bank"))([{"job": "x", "housing": "no"}, {"job": "y", "housing": "yes"}])
+    assert labels == {"job": ["x", "y"], "housing": ["no", "yes"]}
+
+
+@pytest.mark.slow
+def test_from_start_to_rollback(top, stage_for, monkeypatch) -> None:
+    stage = stage_for()
+    stage.serve("first", "second")
+    stage.add("third", bend=0.1)
+    monkeypatch.setattr(here, "controller", lambda environment="production", **more: stage.controller)
+    monkeypatch.setattr(here, "restore", lambda name, deploy: None)
+    assert run("rollout", "start", "third", "--why", "worth a try")[0] == 0
+    assert "worth a try" in stage.deploy.repo.git("log", "-1", "--format=%B", "deploy")
+    code, said = run("rollout", "start", "third")
+    assert (code, "third is being tried already" in said) == (1, True)
+    code, said = run("rollout", "tick")
+    assert (code, "third is starting" in said) == (3, True)
+    code, said = run("rollout", "status")
+    assert (code, "live is what git says" in said) == (0, True)
+    code, said = run("rollout", "promote", "--why", "now")
+    assert (code, "has not had any users yet" in said) == (1, True)
+    code, said = run("rollback", "--why", "complaints")
+    assert (code, "first is stable again instead of second: it serves" in said) == (0, True)
+    assert "third was being tried and is dropped" in said
+    code, said = run("rollback")
+    assert (code, "there is no release before first" in said) == (1, True)
+    code, said = run("rollout", "abort")
+    assert (code, "nothing is being tried" in said) == (1, True)
+    assert run("rollout", "run")[0] == 0
+    code, said = run("rollout", "stop")
+    assert (code, "envoy" in said) == (0, True)
+    assert "nothing is live here" in run("rollout", "status")[1]

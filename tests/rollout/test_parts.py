@@ -1,0 +1,229 @@
+"""The small parts: counting, reading the log, plans, processes' files, words. No process is started."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from mainline.config import Rollout
+from mainline.errors import UserError
+from mainline.project import Value
+from mainline.release.ledger import State
+from mainline.rollout.actions import Tick
+from mainline.rollout.analysis import Check, Decision
+from mainline.rollout.contract import _differs
+from mainline.rollout.journal import Journal
+from mainline.rollout.measures import EDGES, Pairs, Share
+from mainline.rollout.plan import describe, make_plan, read_plan
+from mainline.rollout.processes import Process, Processes
+from mainline.rollout.records import Paired, Records, Tail
+from mainline.rollout.rehearsal import requests
+from mainline.rollout.statistics import Mean, Window
+from mainline.rollout.tally import Reading, Tally, advance, buckets, read_tally
+from mainline.rollout.timeline import write_timeline
+from mainline.rollout.view import Lines, view
+
+
+def reading(requests: int, errors: int = 0, first: int = 0) -> Reading:
+    return Reading(requests, errors, (first, *[0] * len(EDGES)))
+
+
+def look(tally: Tally, mine: Reading, theirs: Reading, weight: int = 20, **more: object) -> Tally:
+    given = {"now": 100.0, "phase": "canary", "step": 0, "proxy": "1", **more}
+    return advance(tally, weight=weight, readings={"candidate": mine, "stable": theirs}, **given)  # type: ignore[arg-type]
+
+
+def test_only_what_is_new_is_counted_and_a_restart_of_the_proxy_loses_nothing() -> None:
+    tally = look(Tally(), reading(50, 5), reading(900, 9))
+    assert tally.counts == {}, "what was there before the phase does not count"
+    tally = look(tally, reading(80, 6, 3), reading(1000, 9))
+    tally = look(tally, reading(80, 6, 3), reading(1100, 9))
+    assert tally.counts["candidate"] == reading(30, 1, 3)
+    assert tally.windows == (Window(30, 1, 100, 0),), "a window without an error says nothing"
+    tally = look(tally, reading(7, 0, 1), reading(20, 1), proxy="2")
+    assert (tally.counts["candidate"].requests, tally.step_requests, tally.before) == (37, 37, Share(220, 1))
+    tally = look(tally, reading(17, 0), reading(20, 1), proxy="2", step=1, now=130.0)
+    assert (tally.step_requests, tally.step_began, tally.counts["candidate"].requests) == (10, 130.0, 47)
+    tally = look(tally, reading(27, 4), reading(24, 1), 100, proxy="2", step=1)
+    assert (tally.alone, tally.before, len(tally.windows)) == (Share(10, 4), Share(220, 1), 2)
+    assert read_tally(json.loads(json.dumps(tally.asdict()))) == tally
+    assert read_tally({"odd": 1}) == read_tally(None) == Tally()
+    assert look(tally, reading(27, 4), reading(24, 1), phase="ab", proxy="2").counts == {}
+
+
+def test_no_answer_of_the_proxy_is_no_zero() -> None:
+    tally = look(look(Tally(), reading(5), reading(5)), reading(10), reading(10))
+    silent = advance(tally, 101.0, "canary", 0, 20, "1", {})
+    assert silent.counts == tally.counts
+    assert look(silent, reading(12), reading(10)).counts["candidate"].requests == 7
+
+
+def test_buckets_become_counts() -> None:
+    cumulative = [(edge, min(index, 5)) for index, edge in enumerate(EDGES)] + [(1e9, 9)]
+    assert buckets(cumulative)[:7] == (0, 1, 1, 1, 1, 1, 0)
+    assert (sum(buckets(cumulative)), buckets(cumulative)[-1], buckets([])) == (9, 4, ())
+
+
+def record(release: str, track: str, number: int, score: object, **more: object) -> str:
+    content = {"kind": "prediction", "time": f"2026-01-01T00:00:{number % 60:02}.000Z", "request_id": f"r{number}",
+               "row": 0, "release": release, "track": track, "features": {"g": "ab"[number % 2]}, "score": score,
+               "decision": bool(score and np.max(score) > 0.5), **more}  # fmt: skip
+    return json.dumps(content) + "\n"
+
+
+def test_the_log_is_read_on_and_on_joined_and_valued(tmp_path: Path) -> None:
+    log = tmp_path / "20260101.jsonl.open"
+    half = record("new", "shadow", 2, 0.9)
+    log.write_text(record("old", "stable", 1, 0.4) + record("new", "shadow", 1, 0.6) + half[:40])
+    records = Records(Tail(tmp_path), "old", "new", "2026-01-01T00:00:00.000Z",
+                      lambda rows: {"g": [row["g"] for row in rows]}, Value(10, 1), "yes")  # fmt: skip
+    records.read(None)
+    assert (records.pairs.all, dict(records.pairs.slices)) == (Share(1, 0), {("g", "b"): Share(1, 0)})
+    with log.open("a") as stream:
+        stream.write(half[40:] + record("old", "stable", 2, 0.8) + "no JSON\n[1]\n")
+        stream.write(record("old", "stable", 30, 0.2) + record("new", "canary", 31, [0.7, 0.3]))
+        stream.write(record("other", "stable", 32, 0.2))
+        stream.write(json.dumps({"kind": "feedback", "time": "2026-01-01T00:01:00.000Z", "request_id": "r31",
+                                 "row": 0, "outcome": "yes"}) + "\n")  # fmt: skip
+    log.rename(tmp_path / "20260101.jsonl")
+    records.read("2026-01-01T00:00:20.000Z")
+    assert records.pairs.all == Share(2, 1)
+    assert (list(records.scores["stable"]), list(records.earlier["stable"])) == ([0.2], [0.4, 0.8])
+    assert (list(records.scores["candidate"]), records.worth["candidate"]) == ([0.7], Mean(1, 9.0, 81.0))
+    records.read("2026-01-01T00:00:20.000Z")
+    assert records.pairs.all.n == 2, "nothing is read twice"
+    with (tmp_path / "20260101.jsonl").open("a") as stream:
+        stream.write(record("old", "stable", 42, 0.3) + record("old", "stable", 46, 0.3))
+    records.read(None)
+    assert records.pairs.unanswered == 1, "request 42, but 46 may still be on its way"
+    assert records.pairs.correlation == pytest.approx(1.0)
+
+
+def test_pairs_without_decisions_or_variation() -> None:
+    paired = Paired()
+    paired.add([(0.2, None), (0.2, None)], [(0.1, None), (0.3, None)], [{}, {}])
+    assert not paired.pairs.decided
+    assert np.isnan(paired.pairs.correlation)
+    assert paired.pairs.difference.mean == pytest.approx(0.1)
+
+
+def test_plans_of_all_modes_and_their_way_through_git() -> None:
+    rules = Rollout()
+    canary, blue, ab = (make_plan(rules, Value(80, 8), mode) for mode in ("canary", "blue_green", "ab"))
+    assert (canary.weights, blue.weights, ab.weights) == ((1, 5, 25, 50, 100), (100,), (50,))
+    assert ab.outcomes == (19_785, 19_785), "from the largest spread that the values allow"
+    for plan in (canary, blue, ab):
+        assert read_plan(json.loads(json.dumps(plan.asdict()))) == plan
+    assert any("19,785 outcomes of stable" in line for line in describe(ab))
+    assert make_plan(rules, compressed=True).pairs == rules.rehearsal.pairs
+    with pytest.raises(UserError, match="rollout.ab.sd"):
+        make_plan(rules, None, "ab")
+    with pytest.raises(UserError, match="big_bang"):
+        make_plan(rules, None, "big_bang")
+    for broken in (None, {"mode": "canary"}, {**canary.asdict(), "colour": 1}):
+        with pytest.raises(UserError, match="is not one"):
+            read_plan(broken)
+
+
+def test_a_process_is_started_again_after_a_growing_pause(tmp_path: Path) -> None:
+    processes, now = Processes(tmp_path), time.time()
+    process = Process("a", "stable", "r", 1, 2**22, 0.0, 0.0, starts=0, at=now - 1)
+    assert processes.restarted(process, now) == 1
+    assert processes.restarted(replace(process, starts=3), now) is None
+    assert processes.restarted(replace(process, starts=3), now + 4) == 4
+    assert processes.restarted(replace(process, starts=9), now + 61) == 1, "it stayed up, and is forgiven"
+    processes.save(process)
+    (tmp_path / "broken.json").write_text("{")
+    assert processes.all() == [], "of before the machine's last start"
+
+
+def test_an_answer_is_the_models_or_it_is_told() -> None:
+    wanted = {"probability": 0.25, "decision": False}
+    assert _differs({"probability": 0.2500004, "decision": False}, wanted, 1e-6) == ""
+    assert "probability is 0.26" in _differs({"probability": 0.26, "decision": False}, wanted, 1e-6)
+    assert "decision is True" in _differs({"probability": 0.25, "decision": True}, wanted, 1e-6)
+    assert "probability is None" in _differs({"probability": None}, wanted, 1e-6)
+    assert "nan" in _differs({"probability": float("nan"), "decision": False}, wanted, 1e-6)
+    assert "probabilities: a is" in _differs({"probabilities": {"a": 1.0}}, {"probabilities": {"a": 0.5}}, 1e-6)
+
+
+START = {"phase": None, "weight": 0, "step": 0, "kind": "hold"}
+EVENTS = [
+    {"time": "2026-01-01T00:00:00.000+00:00", "text": "starting", **START},
+    {"time": "2026-01-01T00:00:09.000+00:00", "text": "<b>starting</b>", **START},
+    *[
+        {"time": f"2026-01-01T00:00:{second}.000+00:00", "kind": kind, "text": "10 % & more", "phase": "canary",
+         "weight": 20, "step": 0, "checks": [Check("errors", outcome, "too many", 31.0, 20.0, "<=", 99).evidence()],
+         "figures": {side: {"requests": 99, "errors": 7, "p99_ms": 8.1, "mean_score": 0.2, "memory_mb": 50.0}
+                     for side in ("candidate", "stable")} | {"pairs": 600}}
+        for second, kind, outcome in ((20, "hold", "hold"), (31, "abort", "abort"))
+    ],
+]  # fmt: skip
+
+
+def test_a_timeline_tells_it_all_and_escapes_it(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "rel-1")
+    assert write_timeline(journal) is None
+    for event in EVENTS:
+        journal.write(event)
+    with (journal.folder / "events.jsonl").open("a") as stream:
+        stream.write('{"torn')
+    markdown, page = (path.read_text() for path in write_timeline(journal) or ())
+    assert "Aborted" in markdown
+    assert "| 31 s | canary | 20 % | ❌ abort |" in markdown
+    assert "31 | \\<= 20 | 99 | too many" in markdown
+    assert markdown.count("starting") == 1, "only the last of many holds"
+    assert page.count("<svg") == 5
+    assert "<b>starting" not in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+
+
+def test_what_was_expected_survives_its_file(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    assert journal.expected() is None
+    pairs = Pairs(Share(5, 4), {("a", "b"): Share(3, 2)}, Mean(5, 1.0, 2.0), 0.5, 0.9, 0.1)
+    journal.expect(pairs)
+    found = journal.expected()
+    assert found
+    assert (found.all, found.slices, found.difference, found.spread) == (pairs.all, pairs.slices, pairs.difference, 0.1)
+
+
+def tick(outcome: str, **more: object) -> Tick:
+    state = State("production", stable="a", candidate="b", phase="canary", weight=20)
+    decision = Decision((Check("errors", "promote", "0 of 9"),))
+    return Tick(outcome, "what was said", replace(state, **more), EVENTS[-1]["figures"], decision)  # type: ignore[arg-type]
+
+
+def test_lines_only_tell_news(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = Lines()
+    for one in (tick("hold"), tick("hold"), tick("promote", weight=100), tick("hold", weight=100)):
+        lines.show(one)
+    assert capsys.readouterr().out.splitlines() == [
+        "canary 20 %    what was said", "✓ canary 100 %   what was said", "canary 100 %   what was said"
+    ]  # fmt: skip
+
+
+def test_a_terminal_shows_both_sides_and_every_check() -> None:
+    terminal = Console(file=io.StringIO(), force_terminal=True, width=100)
+    with view("production: b", None, terminal) as shown:
+        shown.show(tick("promote"))
+    drawn = terminal.file.getvalue()  # type: ignore[attr-defined]
+    assert all(word in drawn for word in ("production: b", "canary 20 %", "candidate", "0 of 9", "passed"))
+
+
+def test_replayed_rows_have_the_fields_of_golden_requests(tmp_path: Path) -> None:
+    golden = {"rows": [{"request": {"age": 1, "job": "x"}}]}
+    with pytest.raises(UserError, match="holds no month"):
+        requests(tmp_path, golden)
+    (tmp_path / "2009-07.csv").write_text("age\n1\n")
+    with pytest.raises(UserError, match="lacks job"):
+        requests(tmp_path, golden)
+    (tmp_path / "2009-06.csv").write_text("job,age,y\nadmin,30,no\n,41,yes\n")
+    assert requests(tmp_path, golden) == [{"age": 30, "job": "admin"}, {"age": 41, "job": None}]
