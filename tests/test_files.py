@@ -78,14 +78,14 @@ def test_a_model_that_cannot_be_written(scratch: Any) -> None:
     for stage in ("validate", "split", "train"):
         assert scratch.run(stage)[0] == 0
     folder = scratch.folder / "artifacts"
-    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     # When it is trained once more
     done = limited(2_000, sys.executable, "-m", "mainline.cli", "train", folder=scratch.folder)
     # Then the command fails in words, and every file is as it was
     assert done.returncode == 1, done.stderr
     assert "artifacts/model.skops: could not be written (File too large); nothing was changed" in done.stderr
     assert "Traceback" not in done.stderr
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
 def test_a_writer_that_raises_leaves_nothing(tmp_path: Path) -> None:
