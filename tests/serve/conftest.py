@@ -129,7 +129,7 @@ def serve(outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 
     made: list[Served] = []
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr("mainline.serve.metrics.base", lambda: tmp_path)
 
     def build(track: str = "stable", scorer: Any = None, **keys: Any) -> Served:
         folder = tmp_path / f"copy{len(list(tmp_path.iterdir()))}"

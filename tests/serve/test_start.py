@@ -121,7 +121,7 @@ def test_the_command_line_says_what_is_missing(scratch: Any) -> None:
 def test_figures_of_services_that_are_gone_are_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: Callable[..., int]
 ) -> None:
-    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr("mainline.serve.metrics.base", lambda: tmp_path)
     import os
 
     own, other, gone = (metrics_folder(pid) for pid in (os.getpid(), os.getppid(), 2**22 + 7))
