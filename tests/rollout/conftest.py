@@ -138,7 +138,7 @@ def rules(replicas: int = 1, **analysis: Any) -> Rollout:
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """One Envoy for a whole module; release "good" serves. Latency is off: a busy machine would hide the other faults."""
+    """One Envoy for a whole module; release "good" serves. Latency is off: a busy machine hid the other faults."""
     made = Stage(tmp_path_factory.mktemp("stage"), rules(memory_mb=400, latency_ratio=None))
     made.serve("good")
     yield made
