@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import os
+import shutil
 import socket
 import stat
 import tempfile
@@ -44,6 +45,11 @@ def admin_socket(folder: Path) -> Path:
     if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.getuid() or info.st_mode & 0o077:
         raise UserError(f"{place}: is not a folder that only you may enter", "remove it, then run the command again")
     return place / "admin.sock"
+
+
+def remove_socket(folder: Path) -> None:
+    """Remove the admin socket's folder, once Envoy has ended."""
+    shutil.rmtree(admin_socket(folder).parent, ignore_errors=True)
 
 
 def find_program() -> str:

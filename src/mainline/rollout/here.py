@@ -17,6 +17,7 @@ from mainline.release.restore import restore
 from mainline.release.state import ENVIRONMENTS, Environment
 from mainline.release.store import find
 from mainline.rollout.actions import Tick
+from mainline.rollout.admin import remove_socket
 from mainline.rollout.controller import Controller
 from mainline.rollout.observe import Observer
 from mainline.rollout.plan import Plan, make_plan, read_plan
@@ -167,6 +168,7 @@ def stop(of: Controller) -> list[str]:
         stopped = stop_all(of.plane.processes)
         for name in ("routes.json", "clusters.json"):
             (of.plane.folder / name).unlink(missing_ok=True)
+        remove_socket(of.plane.folder.resolve())
     return stopped
 
 
