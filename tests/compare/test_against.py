@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import yaml
 
-from mainline.compare.against import _aligned
+from mainline.compare import against
+from mainline.compare.against import _aligned, _latency
 from mainline.compare.scoring import CannotScore
 
 ROOT = Path(__file__).parents[2]
@@ -65,3 +66,24 @@ def test_classes_are_put_into_the_challengers_order(aligned: Any) -> None:
 def test_what_cannot_be_compared_is_named(aligned: Any, score: Any, change: Any, says: str) -> None:
     with pytest.raises(CannotScore, match=says):
         aligned(score, **change)
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "ratio"),
+    [
+        ([10.0], [10.0], 1.0),
+        # a busy machine made one of the measurements slow: neither hides a slow model nor accuses a fast one
+        ([50.0, 51.0, 50.0], [20.0, 10.0, 10.0], 5.0),
+        ([90.0, 12.0], [10.0, 10.0], 1.2),
+        ([50.0, 50.0, 50.0], [10.0, 30.0, 30.0], 5.0),
+    ],
+)
+def test_a_busy_machine_decides_nothing(
+    mine: Any, theirs: Any, ratio: float, settings_for: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    left = {Path(): mine[1:], tmp_path: theirs[1:]}
+    monkeypatch.setattr(against, "predictions", lambda tree, _: SimpleNamespace(latency_ms=left[tree].pop(0)))
+    challenger: Any = SimpleNamespace(settings=settings_for(), predicted=SimpleNamespace(latency_ms=mine[0]))
+    champion: Any = SimpleNamespace(latency_ms=theirs[0])
+    found = _latency(challenger, champion, tmp_path)
+    assert found is not None and found["ratio"] == ratio

@@ -173,17 +173,18 @@ def _aligned(
 
 
 def _latency(challenger: Challenger, champion: Predictions, tree: Path) -> dict[str, float] | None:
-    """Return both latencies and their ratio: the smallest of a few tries, as noise only ever slows down."""
+    """Return both latencies and their ratio: of each the smallest of a few tries, as noise only ever slows down."""
     bound = challenger.settings.compare.latency_ratio
     if challenger.predicted is None or not champion.latency_ms or challenger.predicted.latency_ms is None:
         return None
     mine, theirs = challenger.predicted.latency_ms, champion.latency_ms
     for _ in range(TRIES - 1):
-        if bound is None or mine <= bound * theirs:
+        # Near the bound, too: a champion that was measured while the machine was busy would hide a slower challenger.
+        if bound is None or mine <= bound / 2 * theirs:
             break
         try:
             mine = min(mine, predictions(Path(), TEST).latency_ms or mine)
-            theirs = max(theirs, predictions(tree, TEST).latency_ms or theirs)
+            theirs = min(theirs, predictions(tree, TEST).latency_ms or theirs)
         except CannotScore:
             break
     return {"champion_ms": round(theirs, 4), "challenger_ms": round(mine, 4), "ratio": round(mine / theirs, 4)}
