@@ -28,9 +28,10 @@ data: setup ## fetch the batches that data.dvc and replay.dvc name
 	  mkdir -p .mainline && cat data.dvc replay.dvc > $(PULLED); \
 	fi
 
-run: data ## run the pipeline and print what came out
+run: data ## run the pipeline, and take what came out the whole way to the users: verdict, release, canary
 	@$(BIN)/dvc repro
 	@$(BIN)/mainline summary
+	@$(BIN)/mainline deliver
 
 rollback: setup ## put the previous stable release back: make rollback ARGS='--why "…"'
 	@$(BIN)/mainline rollback $(ARGS)

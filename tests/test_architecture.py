@@ -19,7 +19,7 @@ GROUND = {
 }
 # Storage is a house of its own beside the pipeline.
 STORAGE = {"mainline.dvc", "mainline.objects", "mainline.plugins", "mainline.remote"}
-TOP = {"mainline.stages", "mainline.summary"}
+TOP = {"mainline.stages", "mainline.summary", "mainline.deliver"}
 HEAVY = ("pandas", "numpy", "scipy", "sklearn", "mlflow", "pydantic", "pandera", "pyarrow", "matplotlib", "skops")
 
 

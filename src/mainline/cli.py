@@ -129,6 +129,14 @@ def compare(
     raise typer.Exit(run_compare(against))
 
 
+@app.command()
+def deliver() -> None:
+    """Take the committed run to the champion that serves: verdict, release, canary with the following month's rows."""
+    from mainline.deliver import deliver as whole_way
+
+    raise typer.Exit(whole_way())
+
+
 @app.command(hidden=True)
 def predict(
     rows: Annotated[Path, typer.Argument(help="raw rows, as Parquet")],

@@ -63,7 +63,7 @@ def build(root: Path = Path(), where: Path = store.STORE, deploy: Deploy | None 
         wrong = faults(name, where, pinned)
         if not wrong:
             made = Built(store.find(name, where), False, "it is in the store already, and whole")
-            _enter(deploy, made.release, verdict, root)
+            enter(deploy, made.release, verdict, root)
             return made
         note = f"built again, for the one in the store was damaged: {wrong[0]}"
     source = known.commit if known else git("rev-parse", "HEAD", root=root)
@@ -77,7 +77,7 @@ def build(root: Path = Path(), where: Path = store.STORE, deploy: Deploy | None 
                 "build it with the same Python version and the locked packages (`make setup`)",
             )
     release = store.find(name, where)
-    _enter(deploy, release, verdict, root)
+    enter(deploy, release, verdict, root)
     return Built(release, True, note)
 
 
@@ -179,8 +179,8 @@ def _json(value: Any) -> str:
     return json.dumps(value, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
 
 
-def _enter(deploy: Deploy | None, release: Release, verdict: dict[str, Any] | None, root: Path) -> None:
-    """Put a new release into the ledger; one that is there stays as it is."""
+def enter(deploy: Deploy | None, release: Release, verdict: dict[str, Any] | None, root: Path) -> None:
+    """Put a new release of ``root``'s repository into the ledger; one that is there stays as it is."""
     if deploy is None:
         return
     deploy.refresh()  # building takes a while, and others may have acted meanwhile

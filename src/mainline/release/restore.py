@@ -40,9 +40,7 @@ def restore(release: str, deploy: Deploy, root: Path = Path(), store: Path = STO
             f"git fetch origin {entry.commit}; then run the same command again",
         )
     with worktree(entry.commit, root) as tree:
-        _outputs(tree)
-        build = ["release", "build", "--store", str((root / store).resolve()), "--no-ledger"]
-        _run([sys.executable, "-m", "mainline.cli", *build], tree, f"release {release}: building it again")
+        build_there(tree, root / store, f"release {release}: building it again")
     wrong = faults(release, store, pinned)
     if wrong:
         raise UserError(
@@ -50,6 +48,17 @@ def restore(release: str, deploy: Deploy, root: Path = Path(), store: Path = STO
             "build it with the Python version and the packages of its own commit",
         )
     return find(release, store)
+
+
+def build_there(tree: Path, store: Path, what: str) -> None:
+    """Build the release of the commit in ``tree`` by its own code, into ``store``; the ledger is not touched.
+
+    Raises:
+        UserError: its model cannot be had, or the build fails; ``what`` begins the message.
+    """
+    _outputs(tree)
+    build = ["release", "build", "--store", str(store.resolve()), "--no-ledger"]
+    _run([sys.executable, "-m", "mainline.cli", *build], tree, what)
 
 
 def _outputs(tree: Path) -> None:
