@@ -1,7 +1,7 @@
 """A twin: the same model under another id, so that the first release of all has somebody to be held against.
 
-Before anything serves there is no stable release, and a canary has nothing to be compared with. A rehearsal with the twin
-as stable is an A/A test of the way itself: whatever it finds is a fault of the way, not of the model.
+Before anything serves there is no stable release, and a canary has nothing to be compared with. A rehearsal with the
+twin as stable is an A/A test of the way itself: whatever it finds is a fault of the way, not of the model.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ def twin(of: Release, deploy: Deploy, root: Path = Path(), store: Path = STORE) 
         git("add", "--force", str(MARK), root=tree)
         subject = f"Make a twin of {of.id}, for a rehearsal"
         git(*WHO, "commit", "--quiet", "--no-verify", f"--message={subject}", root=tree)
-        name = release_id(load_settings(tree / "params.yaml").project, digests(tree))
         build_there(tree, root / store, f"the twin of {of.id}")
+        name = release_id(load_settings(tree / "params.yaml").project, digests(tree))
         git("update-ref", KEPT, "HEAD", root=tree)
     made = find(name, store)
     enter(deploy, made, None, root)
