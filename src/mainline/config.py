@@ -127,6 +127,25 @@ class Compare(Room):
     size_ratio: float | None = Field(default=3.0, gt=0)
 
 
+class Monitor(Room):
+    """Watching production (see ``mainline.monitor``)."""
+
+    folder: str = ".mainline/monitor"
+    window: Literal["hour", "day", "week", "month"] = "day"
+    reference: Literal["training", "rolling"] = "training"
+    rolling_windows: int = Field(default=10, ge=1)
+    min_rows: int = Field(default=500, ge=1)
+    effect: Share = 0.1
+    alpha: Share = 0.01
+    contract_alpha: Share = 0.001
+    history: int = Field(default=20, ge=2)
+    max_silence_hours: float | None = Field(default=24.0, gt=0)
+    margin: float = Field(default=0.02, ge=0)
+    min_labels: int = Field(default=100, ge=1)
+    latency_p99_ms: float | None = Field(default=None, gt=0)
+    min_volume: int | None = Field(default=None, ge=0)
+
+
 class Settings(Room):
     """The whole of params.yaml."""
 
@@ -137,6 +156,7 @@ class Settings(Room):
     evaluate: Evaluate
     gates: Gates
     compare: Compare = Compare()
+    monitor: Monitor = Monitor()
 
     @model_validator(mode="after")
     def _positive_fits_task(self) -> Settings:
