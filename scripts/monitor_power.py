@@ -76,13 +76,15 @@ def naive(reference: pd.DataFrame, window: pd.DataFrame) -> dict[str, bool]:
         if pd.api.types.is_numeric_dtype(left):
             p = ks_2samp(left, right, method="asymp").pvalue
             edges = np.unique(np.quantile(left, np.linspace(0, 1, 11)[1:-1]))
-            shares = [np.bincount(np.searchsorted(edges, part), minlength=len(edges) + 1) for part in (left, right)]
+            shares: list[Any] = [
+                np.bincount(np.searchsorted(edges, part), minlength=len(edges) + 1) for part in (left, right)
+            ]
         else:
             names = sorted({*left.unique(), *right.unique()})
             shares = [part.value_counts().reindex(names, fill_value=0).to_numpy() for part in (left, right)]
             p = chi2_contingency(np.vstack(shares)).pvalue if len(names) > 1 else 1.0
         before, now = (np.maximum(part / part.sum(), 1e-4) for part in shares)
-        flags[name] = bool(p < 0.05 or ((now - before) * np.log(now / before)).sum() >= 0.2)
+        flags[str(name)] = bool(p < 0.05 or ((now - before) * np.log(now / before)).sum() >= 0.2)
     return flags
 
 
@@ -113,7 +115,7 @@ def episodes(found: Sequence[Sequence[Finding]]) -> int:
 def false_alarms(
     rows: pd.DataFrame, rules: Monitor, sizes: Sequence[int], seeds: int, windows: int, compare: bool = True
 ) -> list[dict[str, Any]]:
-    """Return one record a size: share of windows with any alarm, share with DRIFT, issues a sequence, the naive rule."""
+    """Return one record a size: shares of windows with an alarm and with DRIFT, issues a sequence, the naive rule."""
     table = []
     for size in sizes:
         alarms, drifts, issues, flagged = 0, 0, 0, 0
@@ -139,6 +141,35 @@ def false_alarms(
         )
         print(table[-1], flush=True)
     return table
+
+
+def wobble(rows: pd.DataFrame, rules: Monitor, size: int, sd: float, seeds: int, windows: int) -> dict[str, float]:
+    """Return share of windows with an alarm, and issues a sequence, when every column moves a little in each window.
+
+    Rows are drawn with chances tilted by exp(sum of d * z), d from N(0, ``sd``) for each column and window, z the
+    column in standard units (a text: a random number for each value): a mean moves by about d standard deviations.
+    """
+    alarms = issues = 0
+    for seed in range(seeds):
+        rng = np.random.default_rng([seed, 11])
+        world = World.draw(rows, len(rows), rng)
+        standard = np.column_stack([_standard(rows[name], rng) for name in rows])
+        found: list[list[Finding]] = []
+        for _ in range(windows):
+            tilt = np.exp(standard @ rng.normal(0, sd, standard.shape[1]))
+            profile = world.window(rng.choice(len(rows), size, p=tilt / tilt.sum()))
+            found.append(judge(world.reference, profile, rules, found))
+        alarms += sum(alarmed(findings) for findings in found)
+        issues += episodes(found)
+    return {"sd": sd, "size": size, "alarms": alarms / seeds / windows, "issues": issues / seeds}
+
+
+def _standard(values: pd.Series, rng: Rng) -> np.ndarray:
+    numbers = values
+    if not pd.api.types.is_numeric_dtype(values):
+        numbers = values.astype("str").map({name: rng.normal() for name in sorted(values.astype("str").unique())})
+    spread = float(numbers.std()) or 1.0
+    return ((numbers - numbers.mean()) / spread).clip(-3, 3).to_numpy(dtype=float)
 
 
 def faults() -> dict[str, tuple[str, Fault]]:
@@ -170,7 +201,7 @@ def faults() -> dict[str, tuple[str, Fault]]:
 def detection(
     rows: pd.DataFrame, rules: Monitor, sizes: Sequence[int], runs: int, windows: int, compare: bool = True
 ) -> list[dict[str, Any]]:
-    """Return one record a fault and size: share of runs found (DRIFT in its column), and the mean windows until then."""
+    """Return one record a fault and size: share of runs with DRIFT in its column, and mean windows until then."""
     table = []
     for name, (column, fault) in faults().items():
         for size in sizes:
@@ -228,8 +259,13 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[100, 500, 1000, 10_000, 100_000])
     options = parser.parse_args()
     rules, rows = load_settings().monitor, population()
-    print(f"## False alarms: {options.seeds} seeds of 30 windows, {len(rows):,} reference rows, {rows.shape[1]} columns\n")
+    print(
+        f"## False alarms: {options.seeds} seeds of 30 windows, {len(rows):,} reference rows, {rows.shape[1]} columns\n"
+    )
     false_alarms(rows, rules, options.sizes, options.seeds, 30)
+    print("\n## Harmless wobble: 10 seeds of 30 windows\n")
+    for sd in (0.02, 0.05, 0.1):
+        print(wobble(rows, rules, 10_000, sd, 10, 30), flush=True)
     print(f"\n## Detection: {options.runs} runs of up to 5 windows\n")
     detection(rows, rules, [1000, 10_000], options.runs, 5)
 

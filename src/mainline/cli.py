@@ -10,6 +10,7 @@ import typer
 import typer.core
 
 from mainline.cli_ci import ci, github
+from mainline.cli_monitor import monitor
 from mainline.threads import SINGLE
 
 
@@ -40,6 +41,7 @@ app = typer.Typer(
 )
 app.add_typer(ci, name="ci")
 app.add_typer(github, name="github")
+app.add_typer(monitor, name="monitor")
 
 
 @app.command()

@@ -17,7 +17,7 @@ import numpy as np
 from mainline.data.distribution import benjamini_hochberg, limit
 from mainline.data.profile import Profile
 from mainline.monitor.effects import Effect, effect, fewer_than, more_than
-from mainline.monitor.words import moved, renamed_by_share, strange_values
+from mainline.monitor.words import moved, strange_values
 
 if TYPE_CHECKING:
     from mainline.config import Monitor
@@ -26,7 +26,8 @@ Kind = Literal["unseen", "missing", "range", "moved"]
 Status = Literal["OK", "WARNING", "DRIFT", "INSUFFICIENT DATA"]
 
 MIN_SHARE: Mapping[Kind, float] = {"unseen": 0.001, "range": 0.001, "missing": 0.01}
-PREFIX = "("  # columns of the machinery's own: "(score)", "(latency ms)"
+# A few extremes more or less are no breach where the reference has some itself.
+TIMES = 3
 SCORE, LATENCY = "(score)", "(latency ms)"
 
 
@@ -133,7 +134,6 @@ def _judge(
     words = [item.words for item in breaches]
     if exceeded:
         words += [moved(found.size, found.unit, found.shift, name, reference, window)]
-        words += renamed_by_share(name, reference, window)
     return Finding(
         column=name,
         verdict=verdict,
@@ -173,8 +173,8 @@ def _breaches(name: str, reference: Profile, window: Profile, alpha: float) -> l
     elif bins.sd is not None and n:
         beyond = int(right[0] + right[-2])
         p, share = more_than(int(left[0] + left[-2]), n, beyond, m), _share(beyond, m)
-        if p < alpha and share >= MIN_SHARE["range"]:
-            band = f"{bins.edges[0]:g} to {bins.edges[-1]:g}"
+        if p < alpha and share >= max(MIN_SHARE["range"], TIMES * _share(left[0] + left[-2], n)):
+            band = f"{bins.edges[0]:.4g} to {bins.edges[-1]:.4g}"
             found.append(Breach("range", f"{share:.1%} of rows far out of range ({band})", share, _short(p)))
     before, now = _share(left[-1], n), _share(right[-1], m)
     test = more_than if now > before else fewer_than

@@ -5,15 +5,14 @@ A place is cut into parts that can be read apart from each other, and each part 
 
 from __future__ import annotations
 
-import io
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
 from mainline.errors import UserError
+from mainline.monitor.lines import BLOCK, blocks, parse
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -22,7 +21,6 @@ Format = Literal["log", "csv", "parquet"]
 FORMATS: Mapping[str, Format] = {
     ".jsonl": "log", ".jsonl.open": "log", ".csv": "csv", ".csv.gz": "csv", ".parquet": "parquet",
 }  # fmt: skip
-BLOCK = 8 << 20  # bytes of text held at a time
 PART = 64 << 20  # bytes of a log file that one worker reads
 ROWS = 1 << 16  # rows of Parquet held at a time
 
@@ -105,7 +103,7 @@ def frames(part: Part, columns: Columns, typed: bool) -> Iterator[tuple[pd.DataF
     fs, path = _file_system(part.file)
     with fs.open(path, "rb") as stream:
         if part.format == "log":
-            yield from _log(stream, part, columns, typed)
+            yield from blocks(stream, part.start, part.stop, columns.numbers, columns.texts, typed)
         else:
             tables = _csv(stream, part, columns, typed) if part.format == "csv" else _parquet(stream, part, columns)
             for table in tables:
@@ -154,73 +152,20 @@ def _frame(table: pa.Table) -> pd.DataFrame:
     return frame
 
 
-def _log(stream: Any, part: Part, columns: Columns, typed: bool) -> Iterator[tuple[pd.DataFrame, int]]:
-    """Yield the records of the lines that begin within the part; the line that reaches beyond it is read to its end."""
-    stream.seek(part.start)
-    if part.start:
-        stream.seek(part.start - 1)
-        stream.readline()
-    while (here := stream.tell()) < part.stop:
-        block = stream.read(min(BLOCK, part.stop - here))
-        block += b"" if block.endswith(b"\n") else stream.readline()
-        torn = 0
-        if not block.endswith(b"\n"):
-            block, _, _ = block.rpartition(b"\n")
-            torn = 1  # the writer is at it, or was killed
-        if block.strip():
-            frame, bad = (_typed(block, columns), 0) if typed else _loose(block, columns)
-            yield frame, torn + bad
-        elif torn:
-            yield _of_records([], columns), torn
-
-
-def _typed(block: bytes, columns: Columns) -> pd.DataFrame:
-    import pyarrow as pa
-    from pyarrow import json as reader
-
-    features = [(name, pa.float64()) for name in columns.numbers] + [(name, pa.string()) for name in columns.texts]
-    schema = pa.schema(
-        [(name, pa.string()) for name in ("kind", "time", "request_id", "release", "track")]
-        + [
-            ("row", pa.int64()),
-            ("score", pa.float64()),
-            ("latency_ms", pa.float64()),
-            ("features", pa.struct(features)),
-        ]
-    )
-    table = reader.read_json(
-        io.BytesIO(block),
-        reader.ReadOptions(use_threads=False, block_size=len(block) + 1),
-        reader.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore"),
-    )
-    struct = table.column("features").combine_chunks()
-    table = table.drop_columns(["features"])
-    for index, (name, kind) in enumerate(features):
-        values = struct.field(index)
-        table = table.append_column(name, values.dictionary_encode() if kind == pa.string() else values)
-    return _frame(table)
-
-
-def _loose(block: bytes, columns: Columns) -> tuple[pd.DataFrame, int]:
-    records, bad = [], 0
-    for line in block.splitlines():
-        try:
-            record = json.loads(line)
-        except ValueError:
-            record = None
-        if isinstance(record, dict):
-            records.append(record)
-        else:
-            bad += 1
-    return _of_records(records, columns), bad
-
-
-def _of_records(records: Sequence[Mapping[str, Any]], columns: Columns) -> pd.DataFrame:
-    names = ("kind", "time", "request_id", "row", "release", "track", "score", "latency_ms")
-    found: dict[str, Any] = {name: [record.get(name) for record in records] for name in names}
-    features = [record.get("features") or {} for record in records]
-    found |= {name: [item.get(name) for item in features] for name in (*columns.numbers, *columns.texts)}
-    return pd.DataFrame({name: pd.Series(values, dtype=object) for name, values in found.items()})
+def records(place: str) -> Iterator[dict[str, Any]]:
+    """Yield every whole record of a prediction log, in order of file name; see :func:`parts` for what it raises."""
+    for part in parts(place):
+        if part.format != "log":
+            raise UserError(
+                f"{part.file}: is no prediction log", "name the folder of *.jsonl files that the service writes"
+            )
+        if part.start:
+            continue  # the first part of a file reads all of it
+        fs, path = _file_system(part.file)
+        with fs.open(path, "rb") as stream:
+            for line in stream:
+                if (record := parse(line)) is not None:
+                    yield record
 
 
 def _file_system(place: str) -> tuple[Any, str]:

@@ -53,22 +53,6 @@ def looks_like(value: str, share: float, name: str, reference: Profile, window: 
     return f"looks like {gone[0]} renamed: it went from {before[gone[0]]:.0%} to {now[gone[0]]:.0%}" if gone else ""
 
 
-def renamed_by_share(name: str, reference: Profile, window: Profile) -> list[str]:
-    """Return a hint for each known value that took over another one's share: two codes were swapped or merged."""
-    if reference.bins[name].values is None:
-        return []
-    before, now = _shares(name, reference), _shares(name, window)
-    gone = [value for value in before if before[value] >= MIN_SHARE and now[value] <= GONE * before[value]]
-    return [
-        f"{new} gained what {old} lost"
-        for old in gone
-        for new in before
-        if new != old
-        and now[new] - before[new] >= MIN_SHARE
-        and abs((now[new] - before[new]) - (before[old] - now[old])) <= 0.1 * before[old]
-    ]
-
-
 def fold(value: str) -> str:
     """Return ``value`` without what a renaming tends to change: case, spaces, and signs between words."""
     return "".join(letter for letter in value.casefold() if letter.isalnum())
