@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mainline.config import Monitor, load_settings
+from mainline.config import Monitor, Settings, load_settings
 from mainline.data.profile import Bins, Profile, count, make_bins
 from mainline.monitor.drift import Finding, judge
 from mainline.train.reference import MARGIN, SCORE
@@ -237,6 +237,39 @@ def detection(
     return table
 
 
+def concept(rows: pd.DataFrame, settings: Settings, sizes: Sequence[int], runs: int) -> list[dict[str, Any]]:
+    """Return how often flipped outcomes are WORSE (realised log loss), and how often drift saw them, by window size.
+
+    Outcomes follow the scores, so the champion is calibrated until the flip; inputs do not change at all.
+    """
+    from mainline.evaluate.bootstrap import intervals
+    from mainline.evaluate.metrics import metrics_for
+    from mainline.monitor.performance import judge as judge_outcomes
+
+    metric = metrics_for("binary")["log_loss"]
+    score = rows[SCORE].to_numpy(dtype=float)
+    expected = float(-(score * np.log(score) + (1 - score) * np.log(1 - score)).mean())
+    table = []
+    for share in (0.0, 0.05, 0.1, 0.2):
+        for size in sizes:
+            worse = drifted = 0
+            for seed in range(runs):
+                rng = np.random.default_rng([seed, size, 13])
+                world = World.draw(rows, len(rows), rng)
+                chosen = rng.integers(0, len(rows), size)
+                y = (rng.random(size) < score[chosen]).astype(int)
+                y = np.where(rng.random(size) < share, 1 - y, y)
+                bounds = intervals(y, score[chosen], {"log_loss": metric}, 200, 0.95, seed)["log_loss"]
+                low, high = bounds or (None, None)
+                figures = {"value": metric.function(y, score[chosen]), "low": low, "high": high}
+                found = {"rows": size, "metrics": {"log_loss": figures}}
+                worse += judge_outcomes(found, metric, expected, settings)[0] == "WORSE"
+                drifted += alarmed(judge(world.reference, world.window(chosen), settings.monitor))
+            table.append({"flipped": share, "size": size, "worse": worse / runs, "drift": drifted / runs})
+            print(table[-1], flush=True)
+    return table
+
+
 def population(folder: Path = Path("artifacts")) -> pd.DataFrame:
     """Return the training rows with the columns that the profile has, the champion's scores among them."""
     from mainline.project import load_project, scores
@@ -266,8 +299,11 @@ def main() -> None:
     print("\n## Harmless wobble: 10 seeds of 30 windows\n")
     for sd in (0.02, 0.05, 0.1):
         print(wobble(rows, rules, 10_000, sd, 10, 30), flush=True)
+    print("effect: 0.2", wobble(rows, rules.model_copy(update={"effect": 0.2}), 10_000, 0.05, 10, 30), flush=True)
     print(f"\n## Detection: {options.runs} runs of up to 5 windows\n")
     detection(rows, rules, [1000, 10_000], options.runs, 5)
+    print(f"\n## Flipped outcomes, known once labels are there: {options.runs} runs\n")
+    concept(rows, load_settings(), [300, 1000, 10_000], options.runs)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,8 @@ MAX_CATEGORIES = 1000
 # that choice is the same whatever the order in which windows are merged.
 MAX_UNSEEN = 100
 MAX_LENGTH = 80
+# Further cuts where bins have a margin: the way to the outer edges is long, and rows are not spread evenly on it.
+TAILS = (0.001, 0.005, 0.01, 0.99, 0.995, 0.999)
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,8 @@ def make_bins(
         values = frame[name]
         if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
             numbers = values.dropna().to_numpy(dtype=np.float64)
-            cuts = np.quantile(numbers, np.linspace(0, 1, quantiles + 1)[1:-1], method="lower") if len(numbers) else []
+            shares = [*np.linspace(0, 1, quantiles + 1)[1:-1], *(TAILS if margin is not None else ())]
+            cuts = np.quantile(numbers, shares, method="lower") if len(numbers) else []
             edges = [float(cut) for cut in np.unique(cuts)]
             sd = None
             if margin is not None and len(numbers):

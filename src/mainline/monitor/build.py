@@ -19,6 +19,7 @@ from mainline.monitor.source import Columns, Part, frames, parts
 from mainline.monitor.windows import Length, starts, window_at
 from mainline.project import Marks
 
+TIMEOUT = "10s"  # for the scheduler to answer
 WHOLE = "all"  # name of the one window of rows that have no time
 
 
@@ -91,7 +92,7 @@ def scan(place: str, rules: Scan, dask: str = "") -> Scanned:
     from distributed import Client, as_completed
 
     try:
-        client = Client(dask, timeout="10s", set_as_default=False)  # type: ignore[no-untyped-call]
+        client = Client(dask, timeout=TIMEOUT, set_as_default=False)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:
         raise UserError(
             f"--dask {dask}: no scheduler answers ({error})", "start `dask scheduler`, or leave it out"
@@ -99,7 +100,7 @@ def scan(place: str, rules: Scan, dask: str = "") -> Scanned:
     with client:
         total = Scanned()
         futures = client.map(scan_part, found, rules=rules, pure=False)
-        for done in as_completed(futures):  # type: ignore[no-untyped-call]
+        for done in as_completed(futures, loop=client.loop):  # type: ignore[no-untyped-call]
             total = total + done.result()
             done.release()
         return total
