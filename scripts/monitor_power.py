@@ -1,8 +1,8 @@
 """How often the drift rule cries wolf, and what it finds: measured on the example's training rows.
 
-`python scripts/monitor_power.py` prints the tables that stand in docs/monitoring.md. Every window is drawn at random
-from the training rows, and so is the reference: nothing changes but what is planted. Next to it, on the same windows,
-the usual rule: "KS (or chi-square) p < 0.05, or population stability index >= 0.2".
+`python scripts/monitor_power.py` prints the tables of docs/monitoring.md (`--write`: puts them there). Every window is
+drawn at random from the training rows, and so is the reference: nothing changes but what is planted. Next to it, on the
+same windows, the usual rule: "KS (or chi-square) p < 0.05, or population stability index >= 0.2".
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ import pandas as pd
 
 from mainline.config import Monitor, Settings, load_settings
 from mainline.data.profile import Bins, Profile, count, make_bins
+from mainline.files import write_atomic
 from mainline.monitor.drift import Finding, judge
 from mainline.train.reference import MARGIN, SCORE
 
 QUANTILES = 50  # as mainline.stages
+PAGE = Path("docs/monitoring.md")
 Rng = np.random.Generator
 Fault = Callable[[pd.Series, Rng], pd.Series]
 
@@ -139,7 +141,6 @@ def false_alarms(
                 "naive": flagged / seeds if compare else None,
             }
         )
-        print(table[-1], flush=True)
     return table
 
 
@@ -233,7 +234,6 @@ def detection(
                     "naive": flagged / runs if compare else None,
                 }
             )
-            print(table[-1], flush=True)
     return table
 
 
@@ -266,7 +266,6 @@ def concept(rows: pd.DataFrame, settings: Settings, sizes: Sequence[int], runs: 
                 worse += judge_outcomes(found, metric, expected, settings)[0] == "WORSE"
                 drifted += alarmed(judge(world.reference, world.window(chosen), settings.monitor))
             table.append({"flipped": share, "size": size, "worse": worse / runs, "drift": drifted / runs})
-            print(table[-1], flush=True)
     return table
 
 
@@ -284,26 +283,78 @@ def population(folder: Path = Path("artifacts")) -> pd.DataFrame:
     return rows[columns].assign(**{SCORE: found}).reset_index(drop=True)
 
 
+def markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """Return a table."""
+    return "\n".join("| " + " | ".join(line) + " |" for line in [head, ["---"] * len(head), *lines]) + "\n"
+
+
+def percent(share: float | None) -> str:
+    """Return a share in words; small ones with a digit more."""
+    return "" if share is None else f"{share:.0%}" if share in (0, 1) or share >= 0.1 else f"{share:.1%}"
+
+
+def put(page: Path, name: str, text: str) -> None:
+    """Write ``text`` between the marks ``<!-- name -->`` and ``<!-- end name -->`` of a page."""
+    before, rest = page.read_text(encoding="utf-8").split(f"<!-- {name} -->\n", 1)
+    _, after = rest.split(f"<!-- end {name} -->", 1)
+    write_atomic(page, f"{before}<!-- {name} -->\n{text}<!-- end {name} -->{after}")
+
+
+def tables(options: argparse.Namespace, rows: pd.DataFrame, settings: Settings) -> str:
+    """Measure everything and return it as Markdown."""
+    rules = settings.monitor
+    calm = [
+        [f"{line['size']:,}", f"{line['windows']:,}", percent(line["alarms"]), percent(line["drift"]),
+         f"{line['issues']:.2f}", percent(line["naive"])]
+        for line in false_alarms(rows, rules, options.sizes, options.seeds, 30)
+    ]  # fmt: skip
+    harmless = []
+    for sd, effect in ((0.02, rules.effect), (0.05, rules.effect), (0.1, rules.effect), (0.05, 0.2), (0.1, 0.2)):
+        line = wobble(rows, rules.model_copy(update={"effect": effect}), 10_000, sd, 10, 30)
+        harmless.append([f"{sd:g} sd", f"{effect:g}", percent(line["alarms"]), f"{line['issues']:.1f}"])
+    planted = []
+    found = detection(rows, rules, [1000, 10_000], options.runs, 5)
+    for small, large in zip(found[::2], found[1::2], strict=True):
+        cells = [
+            [percent(line["found"]), f"{line['delay']:.1f}" if line["delay"] else "", percent(line["naive"])]
+            for line in (small, large)
+        ]
+        planted.append([small["fault"], *cells[0], *cells[1]])
+    flips = [
+        [percent(line["flipped"]), f"{line['size']:,}", percent(line["worse"]), percent(line["drift"])]
+        for line in concept(rows, settings, [300, 1000, 10_000], options.runs)
+    ]
+    each = ["found", "windows until then", "usual rule"]
+    return "\n".join(
+        [
+            f"Nothing changes ({options.seeds} worlds of 30 windows each, {rows.shape[1]} columns, "
+            f"{len(rows):,} rows in the reference):\n",
+            markdown(
+                ["rows a window", "windows", "WARNING or DRIFT", "DRIFT", "issues in 30 windows", "usual rule"], calm
+            ),
+            "Every column wobbles a little from window to window (10 worlds of 30 windows, 10,000 rows each):\n",
+            markdown(["wobble", "`monitor.effect`", "windows with an alarm", "issues in 30 windows"], harmless),
+            f"One fault is planted ({options.runs} worlds, up to 5 windows; windows of 1,000 rows, then of 10,000):\n",
+            markdown(["fault", *each, *each], planted),
+            f"Inputs stay, outcomes are flipped ({options.runs} worlds, one window each):\n",
+            markdown(["flipped", "labelled rows", "performance WORSE", "drift alarm"], flips),
+        ]
+    )
+
+
 def main() -> None:
-    """Print both tables."""
+    """Print the tables, or write them into the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=50)
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--sizes", type=int, nargs="+", default=[100, 500, 1000, 10_000, 100_000])
+    parser.add_argument("--write", action="store_true", help=f"into {PAGE}")
     options = parser.parse_args()
-    rules, rows = load_settings().monitor, population()
-    print(
-        f"## False alarms: {options.seeds} seeds of 30 windows, {len(rows):,} reference rows, {rows.shape[1]} columns\n"
-    )
-    false_alarms(rows, rules, options.sizes, options.seeds, 30)
-    print("\n## Harmless wobble: 10 seeds of 30 windows\n")
-    for sd in (0.02, 0.05, 0.1):
-        print(wobble(rows, rules, 10_000, sd, 10, 30), flush=True)
-    print("effect: 0.2", wobble(rows, rules.model_copy(update={"effect": 0.2}), 10_000, 0.05, 10, 30), flush=True)
-    print(f"\n## Detection: {options.runs} runs of up to 5 windows\n")
-    detection(rows, rules, [1000, 10_000], options.runs, 5)
-    print(f"\n## Flipped outcomes, known once labels are there: {options.runs} runs\n")
-    concept(rows, load_settings(), [300, 1000, 10_000], options.runs)
+    text = tables(options, population(), load_settings())
+    if options.write:
+        put(PAGE, "power", text)
+    else:
+        print(text)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
 """The real story: June 2009 to November 2010, played against the champion of May 2009, and what the monitor says.
 
 `python scripts/monitor_story.py` scores the replay, writes it as a prediction log with outcomes 14 days late, watches
-it month by month with the rules of params.yaml, and prints the table of docs/monitoring.md. Then the same for a
-model that was fitted again on everything known by the end of August 2009.
+it month by month with the rules of params.yaml, and prints the table of docs/monitoring.md (`--write`: puts it there).
+Then the same for a model that was fitted again on everything known by the end of August 2009.
 """
 
 from __future__ import annotations
 
+import argparse
 import datetime as dt
 import json
 import tempfile
@@ -20,7 +21,7 @@ from mainline.config import Settings, load_settings
 from mainline.data.batches import combine, find_batches, read_batch
 from mainline.data.profile import Profile
 from mainline.data.target import classes, encode
-from mainline.files import read_json
+from mainline.files import read_json, write_atomic
 from mainline.monitor.build import Scan
 from mainline.monitor.drift import Finding
 from mainline.monitor.outcomes import join
@@ -36,6 +37,7 @@ from mainline.train.fit import feature_columns, fit
 from mainline.train.reference import reference_profile
 
 QUANTILES = 50
+PAGE = Path("docs/monitoring.md")
 LATE = dt.timedelta(days=14)
 
 
@@ -126,12 +128,15 @@ def table(lines: list[tuple[str, ...]]) -> str:
 
 
 def main() -> None:
-    """Print both tables."""
+    """Print both tables, or write them into the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--write", action="store_true", help=f"into {PAGE}")
+    options = parser.parse_args()
     settings = load_settings()
     project = load_project(settings.project)
     future, past = rows_of("replay", project), rows_of("data", project)
     model = load_model(MODEL, project.trusted)
-    print(table(story(future, model, Profile.from_dict(read_json(PROFILE)), read_json(METRICS), settings, project)))
+    first = table(story(future, model, Profile.from_dict(read_json(PROFILE)), read_json(METRICS), settings, project))
 
     # Once more, fitted on everything whose outcome was known at the end of August 2009.
     time = settings.data.time or ""
@@ -142,7 +147,14 @@ def main() -> None:
     columns = feature_columns(project, settings)
     reference = reference_profile(known, again, columns, project.marks, QUANTILES)
     later = future[future[time] >= pd.Timestamp("2009-09-01")].reset_index(drop=True)
-    print("\n" + table(story(later, again, reference, read_json(METRICS), settings, project)))
+    second = table(story(later, again, reference, read_json(METRICS), settings, project))
+    text = f"{first}\n\nRetrained at the end of August 2009 on everything known by then:\n\n{second}\n"
+    if options.write:
+        before, rest = PAGE.read_text(encoding="utf-8").split("<!-- story -->\n", 1)
+        _, after = rest.split("<!-- end story -->", 1)
+        write_atomic(PAGE, f"{before}<!-- story -->\n{text}<!-- end story -->{after}")
+    else:
+        print(text)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import datetime as dt
 import gzip
 import json
 
+import fsspec
 import pandas as pd
 import pytest
 
@@ -57,6 +58,11 @@ def test_every_format_gives_the_same(tmp_path, rows, records, scanning, write) -
     found = [dicts(scan(str(tmp_path / "log"), scanning))]
     found += [dicts(scan(str(tmp_path / name), table_scan(scanning))) for name in ("t.csv", "t.csv.gz", "t.parquet")]
     found.append(dicts(scan(f"file://{tmp_path}/t.parquet", table_scan(scanning))))
+    store = fsspec.filesystem("memory")
+    store.pipe("/bucket/t.parquet", (tmp_path / "t.parquet").read_bytes())
+    store.pipe("/bucket/log/a.jsonl", b"".join(path.read_bytes() for path in sorted((tmp_path / "log").iterdir())))
+    found.append(dicts(scan("memory://bucket/t.parquet", table_scan(scanning))))
+    found.append(dicts(scan("memory://bucket/log", scanning)))
     assert list(found[0]) == list(DAYS) and all(item["profile"]["rows"] == 300 for item in found[0].values())
     assert found[0][DAYS[0]]["last"] == "2026-01-01T23:00:00.000Z"
     assert all(item == found[0] for item in found[1:])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,23 @@ def test_both_references_are_shown_where_they_disagree(look) -> None:
     rolling = look(at(11), "rolling", few.model_copy(update={"reference": "rolling"}))
     assert [item.verdict for item in rolling][6:] == ["DRIFT", "DRIFT", "OK", "OK"]
     assert rolling[8].other == {"colour": "DRIFT"}
+
+
+def test_a_clock_that_runs_ahead_does_not_hide_silence_and_one_of_1970_is_refused(log, look, record, write) -> None:
+    write(log / "b.jsonl", [record(9999, "2027-06-01T00:00:00.000Z")])
+    assert [item.verdict for item in look(at(14))[-3:]] == ["STALE"] * 3
+    write(log / "c.jsonl", [record(9998, "1970-01-01T00:00:00.000Z")])
+    with pytest.raises(UserError, match="--since"):
+        look(at(14), "other")
+
+
+def test_files_that_are_older_than_what_is_asked_for_are_not_read(look, log) -> None:
+    look(at(9))
+    os.utime(log / "a.jsonl", times=(at(8).timestamp(), at(8).timestamp()))
+    found = look(at(11))
+    assert [item.rows for item in found] == [0, 0]
+    os.utime(log / "a.jsonl", times=(at(11).timestamp(), at(11).timestamp()))
+    assert [item.rows for item in look(at(12))] == [0], "and nothing is watched twice"
 
 
 def test_a_damaged_window_is_named(look, tmp_path) -> None:

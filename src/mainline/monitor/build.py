@@ -61,7 +61,7 @@ class Scanned:
 
     Attributes:
         windows: by name, in no order.
-        newest: time of the newest record of all, also of those that were left out; None without any.
+        newest: time of the newest record before ``until``, also of those that were left out; None without any.
         torn: lines that were no whole record.
         untimed: rows left out because they have no readable time.
     """
@@ -86,7 +86,7 @@ def scan(place: str, rules: Scan, dask: str = "") -> Scanned:
     Raises:
         UserError: ``place`` cannot be read, or no scheduler answers at that address.
     """
-    found = parts(place)
+    found = parts(place, rules.since)
     if not dask:
         return functools.reduce(operator.add, (scan_part(part, rules) for part in found), Scanned())
     from distributed import Client, as_completed
@@ -133,7 +133,7 @@ def _count(frame: pd.DataFrame, torn: int, rules: Scan, log: bool) -> Scanned:
         chosen = (frame["kind"] == "prediction") & frame["track"].isin(rules.tracks)
         if rules.release:
             chosen &= frame["release"] == rules.release
-        newest = max((str(value) for value in frame["time"].dropna()), default=None)
+        newest = _newest(frame["time"], rules.until)
         frame = frame[chosen.to_numpy(dtype=bool)]
     frame = _named(frame, rules, log)
     if time is None or rules.length is None and rules.since is None and rules.until is None:
@@ -144,12 +144,18 @@ def _count(frame: pd.DataFrame, torn: int, rules: Scan, log: bool) -> Scanned:
     known = ~np.isnat(stamps)
     untimed = int((~known).sum())
     if not log and known.any():
-        newest = _iso(stamps[known].max())
+        newest = _newest(pd.Series([_iso(stamp) for stamp in np.unique(stamps[known])]), rules.until)
     for bound, keep in ((rules.since, np.greater_equal), (rules.until, np.less)):
         if bound is not None:
             known &= keep(stamps, np.datetime64(bound.replace(tzinfo=None), "ms"))
     frame, stamps = frame[known], stamps[known]
     return Scanned(_by_window(frame, stamps, rules), newest, torn, untimed)
+
+
+def _newest(times: pd.Series, until: dt.datetime | None) -> str | None:
+    """Return the newest time, as a log writes times; a clock that runs ahead of ``until`` does not count."""
+    bound = None if until is None else f"{until.astimezone(dt.UTC):%Y-%m-%dT%H:%M:%S}.000Z"
+    return max((time for time in times.dropna().map(str) if bound is None or time < bound), default=None)
 
 
 def _by_window(frame: pd.DataFrame, stamps: np.ndarray, rules: Scan) -> dict[str, Watched]:

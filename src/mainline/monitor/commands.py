@@ -137,7 +137,7 @@ def run(options: Options, labels: Path | None) -> int:
     done = drift(options)
     report = performance(options, labels, None)
     watched = [kept.watched for kept in done if kept.watched is not None]
-    met = levels(watched, settings.monitor)
+    met = levels(watched, settings.monitor, _moment(options.until, "--until") or dt.datetime.now(dt.UTC))
     for level in met:
         console.say(f"{level.name}: {level.words}", "pass" if level.met else "none" if level.met is None else "fail")
     path = Path(settings.monitor.folder) / "report.json"

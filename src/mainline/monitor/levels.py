@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,9 +20,14 @@ class Level:
     met: bool | None
 
 
-def levels(windows: Sequence[Watched], rules: Monitor) -> list[Level]:
+def levels(windows: Sequence[Watched], rules: Monitor, now: dt.datetime) -> list[Level]:
     """Return the levels over ``windows``; each has at least one row."""
-    return [_latency(windows, rules.latency_p99_ms), _volume(windows, rules.min_volume), ERRORS]
+    return [
+        _latency(windows, rules.latency_p99_ms),
+        _volume(windows, rules.min_volume),
+        _freshness(windows, rules.max_silence_hours, now),
+        ERRORS,
+    ]
 
 
 ERRORS = Level("errors", "not in the prediction log; see mainline_requests_total of the service's /metrics", None)
@@ -46,3 +52,12 @@ def _volume(windows: Sequence[Watched], bound: int | None) -> Level:
     return Level(
         "volume", words + ("" if bound is None else f" (bound {bound:,})"), None if bound is None else fewest >= bound
     )
+
+
+def _freshness(windows: Sequence[Watched], bound: float | None, now: dt.datetime) -> Level:
+    newest = max((watched.last for watched in windows if watched.last), default=None)
+    if newest is None:
+        return Level("freshness", "no prediction in the windows watched", None)
+    hours = (now - dt.datetime.fromisoformat(newest.replace("Z", "+00:00"))).total_seconds() / 3600
+    words = f"the newest prediction watched is {hours:.1f} hours old" + ("" if bound is None else f" (bound {bound:g})")
+    return Level("freshness", words, None if bound is None else hours <= bound)

@@ -18,6 +18,7 @@ from mainline.evaluate.slices import by_month, by_slice
 from mainline.evaluate.threshold import value_report
 from mainline.monitor.estimate import CANNOT_SEE, estimate
 from mainline.monitor.outcomes import Joined
+from mainline.monitor.reliability import outcome_profile
 from mainline.project import Project
 
 Outcome = Literal["OK", "WORSE", "INSUFFICIENT DATA", "NO LABELS"]
@@ -82,6 +83,7 @@ def realised(
             for name, metric in metrics.items()
         },
         "calibration": calibration(y, score, task),
+        "by_score": None if (counted := outcome_profile(y, score, task)) is None else counted.to_dict(),
         "value": None,
         "slices": by_slice(features, y, score, metrics, project.slices, rules.min_rows),
         "months": by_month(labelled["time"].dt.tz_localize(None), y, score, metrics, rules.min_rows),

@@ -5,6 +5,7 @@ A place is cut into parts that can be read apart from each other, and each part 
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,6 +23,7 @@ FORMATS: Mapping[str, Format] = {
     ".jsonl": "log", ".jsonl.open": "log", ".csv": "csv", ".csv.gz": "csv", ".parquet": "parquet",
 }  # fmt: skip
 PART = 64 << 20  # bytes of a log file that one worker reads
+SLACK = dt.timedelta(hours=1)  # between the clocks of service and storage
 ROWS = 1 << 16  # rows of Parquet held at a time
 
 
@@ -51,8 +53,10 @@ class Columns:
         return list(dict.fromkeys([*self.numbers, *self.texts, *extra]))
 
 
-def parts(place: str) -> list[Part]:
+def parts(place: str, since: dt.datetime | None = None) -> list[Part]:
     """Return the parts of ``place``, in order of name; hidden files and READMEs do not count.
+
+    Log files that were last written well before ``since`` are left out: they hold nothing later.
 
     Raises:
         UserError: it cannot be reached, or holds a file of a format that is not known.
@@ -72,8 +76,20 @@ def parts(place: str) -> list[Part]:
         suffix = next((ending for ending in sorted(FORMATS, key=len, reverse=True) if name.endswith(ending)), None)
         if suffix is None:
             raise UserError(f"{place}: {name}: not a format that is known", f"one of: {', '.join(FORMATS)}")
+        if FORMATS[suffix] == "log" and since is not None and _written(item, since) < since - SLACK:
+            continue
         found += list(_cut(fs, fs.unstrip_protocol(item["name"]), FORMATS[suffix], int(item["size"] or 0)))
     return found
+
+
+def _written(item: Mapping[str, Any], unknown: dt.datetime) -> dt.datetime:
+    """Return when a file was last written, as the file system says; ``unknown`` if it does not."""
+    value = item.get("mtime", item.get("LastModified", item.get("last_modified")))
+    if isinstance(value, int | float):
+        return dt.datetime.fromtimestamp(value, dt.UTC)
+    if isinstance(value, dt.datetime):
+        return value if value.tzinfo else value.replace(tzinfo=dt.UTC)
+    return unknown
 
 
 def _cut(fs: Any, file: str, form: Format, size: int) -> Iterator[Part]:

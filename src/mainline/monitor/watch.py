@@ -8,12 +8,16 @@ from dataclasses import replace
 
 from mainline.config import Monitor
 from mainline.data.profile import Profile
+from mainline.errors import UserError
 from mainline.monitor.build import Scan, scan
 from mainline.monitor.drift import Finding, judge
 from mainline.monitor.profile import Watched, empty
 from mainline.monitor.store import Kept, Store
 from mainline.monitor.verdict import Judged, conclude
 from mainline.monitor.windows import Window, window_at, windows_between
+
+ALARM = ("WARNING", "DRIFT")
+MOST = 2000  # windows in one run: a year of hours takes some, a clock of 1970 would take half a million
 
 
 def watch(
@@ -23,6 +27,9 @@ def watch(
 
     The first window of all is that of ``scanning.since``, or of the oldest row. After an outage of the monitor all the
     windows since are caught up with. A window without rows counts as one, too.
+
+    Raises:
+        UserError: there are more than ``MOST`` of them, or the place cannot be read.
     """
     past = store.all()
     since = past[-1].end if past else scanning.since
@@ -37,8 +44,14 @@ def watch(
     newest = _time(found.newest) if found.newest else None
     if newest is None and past:
         newest = max((_time(kept.watched.last) for kept in past if kept.watched and kept.watched.last), default=None)
+    due = windows_between(since, until, store.length)
+    if len(due) > MOST:
+        raise UserError(
+            f"{place}: {len(due):,} windows of a {store.length} have ended since {since.isoformat()}",
+            "name the first one to watch with --since (is a clock wrong?), or lengthen monitor.window",
+        )
     done: list[Kept] = []
-    for window in windows_between(since, until, store.length):
+    for window in due:
         watched = found.windows.get(window.name)
         judged = look(reference, watched, window, newest, [*past, *done], rules)
         done.append(store.keep(judged, watched))
@@ -74,9 +87,6 @@ def look(
     verdict, reason = conclude(profile.rows, findings, newest, window.end, rules)
     start, end = window.start.isoformat(), window.end.isoformat()
     return Judged(window.name, start, end, profile.rows, verdict, reason, tuple(findings), other)
-
-
-ALARM = ("WARNING", "DRIFT")
 
 
 def _rolling(past: Sequence[Kept], windows: int) -> Profile | None:
