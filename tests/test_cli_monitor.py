@@ -84,7 +84,12 @@ def test_a_calm_log_a_broken_one_and_what_comes_of_it(watched, monkeypatch) -> N
     assert code == 0 and json.loads((watched.folder / "profile.json").read_text())["profile"]["rows"] == len(table)
 
 
+def test_a_table_has_no_score_that_could_be_missing(watched) -> None:
+    code, output = watched.run("monitor", "drift", "data", "--since", "2009-03-01", "--until", "2009-03-05")
+    assert code == 3 and output.count("INSUFFICIENT DATA") == 4, output
+
+
 def test_mistakes_are_said(scratch) -> None:
     scratch.write()
-    code, output = scratch.run("monitor", "drift", "nowhere")
+    code, output = scratch.run("monitor", "drift")
     assert code == 1 and "artifacts/profile.json: not there" in output

@@ -69,6 +69,16 @@ def test_a_column_that_always_wanders_needs_more(reference, draw, rules) -> None
     assert latest.bound > 0.2 and latest.verdict == "OK" and latest.effect > rules.effect
 
 
+def test_a_drift_that_lasts_does_not_become_its_own_excuse(reference, draw, rules) -> None:
+    past: list[list[Finding]] = []
+    for seed in range(60):
+        shift = 3.0 if seed >= 22 else 0.0
+        rows = draw(seed, 2000).assign(age=lambda frame, by=shift: frame["age"] + by)
+        past.append(judge(reference, count(rows, reference.bins), rules, past))
+    assert {findings[0].verdict for findings in past[:22]} == {"OK"}
+    assert {findings[0].verdict for findings in past[23:]} == {"DRIFT"}
+
+
 PLANTED = [
     ("colour", lambda rows: rows["colour"].replace("red", "RED"), "unseen", "new category RED: "),
     ("colour", lambda rows: rows["colour"].replace("red", "RED"), "unseen", "looks like red renamed"),

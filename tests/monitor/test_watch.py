@@ -143,3 +143,22 @@ def test_another_reference_starts_a_history_of_its_own(log, tmp_path, reference,
     store = Store(tmp_path / "kept", reference_id(other), "day")
     found = watch(str(log), other, store, RULES, Scan(bins=watched_bins(other), length="day"), at(11))
     assert len(found) == 10
+
+
+def test_what_an_earlier_run_saw_makes_the_second_warning_drift(tmp_path, reference, draw, record, write) -> None:
+    def day(number: int) -> list:
+        rows = draw(number, 200).assign(age=lambda frame: frame["age"] + (6.0 if number >= 2 else 0.0))
+        return [
+            record(1000 * number + index, f"2026-01-{number:02d}T12:00:00.000Z", features=row, score=row.pop("(score)"))
+            for index, row in enumerate(rows.to_dict("records"))
+        ]
+
+    log = write(tmp_path / "log" / "a.jsonl", [*day(1), *day(2), *day(3)]).parent
+    store = Store(tmp_path / "kept", reference_id(reference), "day")
+    scanning = Scan(bins=watched_bins(reference), length="day")
+    verdicts = [
+        kept.judged.verdict
+        for until in (2, 3, 4)
+        for kept in watch(str(log), reference, store, RULES, scanning, at(until))
+    ]
+    assert verdicts == ["OK", "WARNING", "DRIFT"]

@@ -180,9 +180,8 @@ def _named(frame: pd.DataFrame, rules: Scan, log: bool) -> pd.DataFrame:
         latency = frame["latency_ms"]
     else:
         frame = redact_columns(frame, {name: mark for name, mark in rules.marks.items() if name != rules.time})
-        blank = pd.Series(np.nan, index=frame.index)
-        extra = _scores(frame[rules.score] if rules.score else blank, rules.bins)
-        latency = blank
+        latency = pd.Series(np.nan, index=frame.index)
+        extra = _scores(frame[rules.score] if rules.score else latency, rules.bins)
     return frame.assign(**extra, **({LATENCY: latency} if LATENCY in rules.bins else {}))
 
 

@@ -15,8 +15,9 @@ from mainline.data.profile import Profile
 from mainline.errors import UserError
 from mainline.files import read_json, write_json
 from mainline.monitor.build import Scan, scan
-from mainline.monitor.drift import LATENCY
+from mainline.monitor.drift import LATENCY, SCORE
 from mainline.monitor.profile import quantile, reference_id, watched_bins
+from mainline.monitor.source import parts
 from mainline.monitor.store import Kept, Store
 from mainline.monitor.verdict import GREEN
 from mainline.monitor.watch import watch
@@ -80,7 +81,8 @@ def drift(options: Options) -> list[Kept]:
     settings, reference = load_settings(), _reference(options)
     scanning = _scanning(options, settings, reference, whole=False)
     rules = settings.monitor
-    store = Store(Path(rules.folder), reference_id(reference), rules.window, options.release or "all")
+    scope = (options.release or "all") + ("" if LATENCY in scanning.bins else "-table")
+    store = Store(Path(rules.folder), reference_id(reference), rules.window, scope)
     until = scanning.until or dt.datetime.now(dt.UTC)
     done = watch(options.where, reference, store, rules, scanning, until, options.dask)
     for kept in done:
@@ -161,8 +163,15 @@ def _reference(options: Options) -> Profile:
 
 def _scanning(options: Options, settings: Settings, reference: Profile, whole: bool) -> Scan:
     _, marks = load_schema(settings.project)
+    log = all(part.format == "log" for part in parts(options.where))
+    bins = watched_bins(reference)
+    if not log:
+        # A table has no latency, and a score only if it is named: what is not looked for is not missing.
+        bins = {
+            name: item for name, item in bins.items() if not name.startswith("(") or (options.score and name == SCORE)
+        }
     return Scan(
-        bins=watched_bins(reference),
+        bins=bins,
         length=None if whole else settings.monitor.window,
         since=_moment(options.since, "--since"),
         until=_moment(options.until, "--until"),
@@ -203,15 +212,16 @@ def _tell(torn: int, untimed: int) -> None:
 
 def _show(kept: Kept) -> None:
     judged = kept.judged
-    latency = None if kept.watched is None else quantile(kept.watched.profile, LATENCY, 0.99)
+    timed = kept.watched is not None and LATENCY in kept.watched.profile.bins
+    latency = None if not timed or kept.watched is None else quantile(kept.watched.profile, LATENCY, 0.99)
     slow = f", 99 % within {latency:g} ms" if latency is not None else ""
     words = f"{judged.window}: {judged.verdict}, {judged.rows:,} rows{slow}"
     console.say(words + (f": {judged.reason}" if judged.reason else ""), MARKS.get(judged.verdict, "none"))
     if judged.verdict == "DRIFT":
         console.annotate("warning", words)
-    rest = [f"{name} {verdict}" for name, verdict in judged.other.items()]
-    if rest:
-        console.say(f"  against the other reference: {', '.join(rest)}")
+    for verdict in dict.fromkeys(judged.other.values()):
+        names = [name for name, other in judged.other.items() if other == verdict]
+        console.say(f"  against the other reference {verdict}: {', '.join(names)}")
 
 
 def _show_performance(report: Report) -> None:

@@ -82,11 +82,11 @@ class Finding:
 def judge(
     reference: Profile, window: Profile, rules: Monitor, earlier: Sequence[Sequence[Finding]] = ()
 ) -> list[Finding]:
-    """Return one :class:`Finding` for each column of the reference but the latency.
+    """Return one :class:`Finding` for each column that both have, the latency left out.
 
     ``earlier`` has the findings of the windows before this one that had rows, oldest first, against the same reference.
     """
-    columns = [name for name in reference.bins if name != LATENCY]
+    columns = [name for name in reference.bins if name in window.bins and name != LATENCY]
     past = [{item.column: item for item in findings} for findings in earlier]
     effects = {
         name: effect(reference.counts[name], window.counts[name], reference.bins[name])

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from mainline.errors import UserError
+from mainline.monitor.lines import parse
 
 KEYS = ["request_id", "row"]
 
@@ -146,7 +147,7 @@ def read_labels(path: Path) -> pd.DataFrame:
     if path.suffix == ".parquet":
         found = pd.read_parquet(path)
     elif path.suffix == ".jsonl":
-        found = pd.read_json(path, lines=True, dtype=False, convert_dates=False)
+        found = pd.DataFrame([item for line in path.read_bytes().splitlines() if (item := parse(line)) is not None])
     elif path.suffix == ".csv":
         found = pd.read_csv(path, dtype={"request_id": str, "outcome": str, "time": str})
     else:
