@@ -56,7 +56,7 @@ def test_a_calm_log_a_broken_one_and_what_comes_of_it(watched, monkeypatch) -> N
     report = json.loads((watched.folder / ".mainline" / "monitor" / "report.json").read_text())
     assert [item["verdict"] for item in report["windows"]] == ["OK"] * 4
     assert report["performance"]["verdict"] == "OK" and report["performance"]["coverage"] == 1.0
-    assert "an estimate from the scores alone" in output
+    assert "The estimate comes from the scores alone" in output
 
     # When the fifth day comes with an upstream release that writes CELLULAR
     for line in watched.lines:

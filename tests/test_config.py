@@ -53,8 +53,8 @@ def test_the_templates_own_params_are_valid_and_frozen() -> None:
 
 
 def test_every_key_is_needed_and_none_is_unknown(params, tmp_path: Path) -> None:
-    # The room compare has defaults, so that an absent key cannot hide which bound it becomes.
-    for key in (key for key in keys(params) if key.split(".")[0] != "compare"):
+    # The rooms compare and monitor have defaults, so that an absent key cannot hide which bound it becomes.
+    for key in (key for key in keys(params) if key.split(".")[0] not in ("compare", "monitor")):
         without = changed(params, key, None)
         *rooms, last = key.split(".")
         room = without
@@ -64,7 +64,7 @@ def test_every_key_is_needed_and_none_is_unknown(params, tmp_path: Path) -> None
         with pytest.raises(UserError, match=rf"params.yaml: {key}: key is missing"):
             load(without, tmp_path)
     for room in ("", "data.", "data.checks.", "features.", "model.", "model.calibration.", "model.search.",
-                 "evaluate.", "gates.", "compare."):  # fmt: skip
+                 "evaluate.", "gates.", "compare.", "monitor."):  # fmt: skip
         with pytest.raises(UserError, match=rf"params.yaml: {room}colour: unknown key \(value 'red'\)"):
             load(changed(params, f"{room}colour", "red"), tmp_path)
 

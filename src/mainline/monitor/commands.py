@@ -245,7 +245,7 @@ def _show_performance(report: Report) -> None:
         real_mean = _number(found["mean_label"]) if found else ""
         shown.append(("share of positives", "", _number(guess["mean_label"]), real_mean, ""))
     console.table("Performance", ("", "test window", "estimate", "realised", "interval"), shown, right=(1, 2, 3, 4))
-    console.say(f"The estimate is {report['estimate']['cannot_see']}.")
+    console.say(report["estimate"]["cannot_see"])
     console.say(f"{report['verdict']}: {report['reason']}", MARKS.get(report["verdict"], "none"))
 
 

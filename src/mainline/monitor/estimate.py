@@ -13,8 +13,8 @@ from mainline.evaluate.threshold import value_threshold
 from mainline.project import Value
 
 CANNOT_SEE = (
-    "an estimate from the scores alone: it takes them as calibrated, so it cannot see that the same inputs now lead to "
-    "other outcomes, nor what inputs unlike any in training do"
+    "The estimate comes from the scores alone and takes them as calibrated: it cannot see that the same inputs now "
+    "lead to other outcomes, nor what inputs unlike any in training do."
 )
 
 
