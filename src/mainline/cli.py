@@ -12,6 +12,7 @@ import typer.core
 from mainline.cli_ci import ci, github
 from mainline.cli_kubernetes import kubernetes
 from mainline.cli_log import log
+from mainline.cli_monitor import monitor
 from mainline.cli_release import registry, release, trace
 from mainline.cli_rollout import rollback, rollout
 from mainline.cli_score import score
@@ -55,6 +56,7 @@ app.add_typer(registry, name="registry")
 app.add_typer(rollout, name="rollout")
 app.command()(trace)
 app.command()(rollback)
+app.add_typer(monitor, name="monitor")
 
 
 @app.command()

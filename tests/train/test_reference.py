@@ -29,9 +29,12 @@ def profile(model, **marks: Marks):
 def test_features_and_score_are_counted() -> None:
     found = profile(Chances(2))
     assert found.rows == 100 and list(found.bins) == ["a", "name", "(score)"]
-    assert found.counts["a"].tolist() == [10] * 10 + [0]
+    counts = found.counts["a"].tolist()
+    assert sum(counts) == 100 and counts[0] == counts[-2] == counts[-1] == 0, "nothing far out of range, or missing"
+    assert counts[2:-4] == [9, *[10] * 8], "ten equal parts, less the rows between the cuts in the tails"
+    assert found.bins["a"].edges[0] < -20 and found.bins["a"].edges[-1] > 120 and found.bins["a"].sd is not None
     assert found.counts["name"].tolist() == [34, 33, 33, 0, 0]
-    assert min(found.bins["(score)"].edges) >= 0.5, "the chance of the positive, not of the negative"
+    assert min(found.bins["(score)"].edges[1:]) >= 0.5, "the chance of the positive, not of the negative"
 
 
 def test_each_class_has_its_score() -> None:

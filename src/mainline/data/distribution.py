@@ -63,17 +63,15 @@ def compare_newest(batches: Sequence[Profile], effect: float, alpha: float) -> l
     *earlier, newest = batches
     columns = list(newest.bins)
     pooled = _sum(earlier)
-    p_values = {
-        name: _homogeneity(pooled.counts[name], newest.counts[name], bins) for name, bins in newest.bins.items()
-    }
+    p_values = {name: homogeneity(pooled.counts[name], newest.counts[name], bins) for name, bins in newest.bins.items()}
     significant = benjamini_hochberg(p_values, alpha)
     shifts = []
     for name in columns:
-        distance = _distance(pooled.counts[name], newest.counts[name])
+        apart = distance(pooled.counts[name], newest.counts[name])
         history = _history(earlier, name)
         enough = len(history) >= MIN_HISTORY
-        bound = max(effect, _limit(history)) if enough else effect
-        verdict: Verdict = "moved" if significant[name] and distance > bound else "same"
+        bound = max(effect, limit(history)) if enough else effect
+        verdict: Verdict = "moved" if significant[name] and apart > bound else "same"
         if not enough or newest.rows == 0:
             verdict = "insufficient"
         elif round(bound, 6) >= 1:
@@ -81,7 +79,7 @@ def compare_newest(batches: Sequence[Profile], effect: float, alpha: float) -> l
         before, now = _shares(pooled.counts[name]), _shares(newest.counts[name])
         top = int(np.argmax(now - before))
         gained = f"{newest.bins[name].labels[top]}: {before[top]:.1%} before, {now[top]:.1%} now"
-        shifts.append(Shift(name, round(distance, 6), round(bound, 6), _rounded(p_values[name]), verdict, gained))
+        shifts.append(Shift(name, round(apart, 6), round(bound, 6), _rounded(p_values[name]), verdict, gained))
     return shifts
 
 
@@ -97,10 +95,10 @@ def _history(batches: Sequence[Profile], column: str) -> list[float]:
     """Return the distance of each earlier batch to all before it, small batches left out."""
     usable = [batch for batch in batches if batch.rows >= MIN_HISTORY_ROWS]
     totals = np.cumsum([batch.counts[column] for batch in usable], axis=0)
-    return [_distance(totals[i - 1], usable[i].counts[column]) for i in range(1, len(usable))]
+    return [distance(totals[i - 1], usable[i].counts[column]) for i in range(1, len(usable))]
 
 
-def _limit(history: Sequence[float]) -> float:
+def limit(history: Sequence[float]) -> float:
     """Return what the next distance will hardly exceed: a prediction limit, which is wider for a shorter history."""
     return float(np.mean(history) + 3 * np.std(history, ddof=1) * math.sqrt(1 + 1 / len(history)))
 
@@ -116,7 +114,7 @@ def _shares(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.asarray(counts / max(counts.sum(), 1), dtype=np.float64)
 
 
-def _distance(left: NDArray[np.int64], right: NDArray[np.int64]) -> float:
+def distance(left: NDArray[np.int64], right: NDArray[np.int64]) -> float:
     """Return the total variation distance of two count vectors less its size for two samples of one distribution, 0
     to 1; without that, every small batch would seem far away.
 
@@ -130,7 +128,7 @@ def _distance(left: NDArray[np.int64], right: NDArray[np.int64]) -> float:
     return 0.5 * math.sqrt(max(float(squares), 0.0))
 
 
-def _homogeneity(left: NDArray[np.int64], right: NDArray[np.int64], bins: Bins) -> float:
+def homogeneity(left: NDArray[np.int64], right: NDArray[np.int64], bins: Bins) -> float:
     """Return the p-value of Pearson's chi-square test that both count vectors come from one distribution.
 
     Rare bins are tested as one, and so is "(other)": bins are named after what ``left`` holds, so a value that is

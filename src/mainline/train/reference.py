@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from mainline.project import Marks
 
 SCORE = "(score)"
+# Of the span between the outer quantiles; at 0 the outermost values of a stable month would be out of range already.
+MARGIN = 0.25
 
 
 def reference_profile(
@@ -35,7 +37,7 @@ def reference_profile(
     frame = redact_columns(rows[list(columns)], marks).assign(
         **{name: np.round(values, 6) for name, values in named.items()}
     )
-    return count(frame, make_bins(frame, list(frame.columns), quantiles))
+    return count(frame, make_bins(frame, list(frame.columns), quantiles, MARGIN))
 
 
 def prior(target: NDArray[np.generic], names: Sequence[str] | None) -> Any:

@@ -1,0 +1,1 @@
+"""Watching production: windows are counted into profiles, and judged against the champion's own."""

@@ -1,0 +1,70 @@
+"""The windows watched so far: one file a window, below the reference that it was judged against.
+
+A window is written once, as a whole, after it has ended; so none is lost or counted twice, wherever the process dies.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mainline.errors import UserError
+from mainline.files import read_json, write_json
+from mainline.monitor.profile import Watched
+from mainline.monitor.verdict import Judged
+from mainline.monitor.windows import Length
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A window that was watched; ``watched`` is None where it held no row."""
+
+    judged: Judged
+    watched: Watched | None
+
+    @property
+    def end(self) -> dt.datetime:
+        """When the window ended."""
+        return dt.datetime.fromisoformat(self.judged.end)
+
+
+@dataclass(frozen=True)
+class Store:
+    """The windows of one length in ``folder`` that were judged against the reference ``reference``."""
+
+    folder: Path
+    reference: str
+    length: Length
+    scope: str = "all"
+
+    @property
+    def place(self) -> Path:
+        """Where they are."""
+        return self.folder / "windows" / f"{self.reference}-{self.length}-{self.scope}"
+
+    def all(self) -> list[Kept]:
+        """Return the windows in order of time.
+
+        Raises:
+            UserError: a file is damaged, and which.
+        """
+        return [_kept(path) for path in sorted(self.place.glob("*.json"))]
+
+    def keep(self, judged: Judged, watched: Watched | None) -> Kept:
+        """Write one window, and return it."""
+        value: Mapping[str, Any] = {"judged": judged.to_dict(), "watched": watched and watched.to_dict()}
+        write_json(self.place / f"{judged.window}.json", value)
+        return Kept(judged, watched)
+
+
+def _kept(path: Path) -> Kept:
+    raw = read_json(path)
+    try:
+        return Kept(Judged.from_dict(raw["judged"]), raw["watched"] and Watched.from_dict(raw["watched"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{path}: is no window of this version ({error})", "remove it: it will be watched again"
+        ) from error

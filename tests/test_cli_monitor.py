@@ -1,0 +1,95 @@
+"""The commands from end to end: a log is watched, outcomes are joined, and exit codes say what it means."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+
+@pytest.fixture
+def watched(scratch):
+    """The scratch project, trained, with its own test window as a prediction log of five days, labels included."""
+    from mainline.data.split import read_rows
+    from mainline.project import load_project, scores
+    from mainline.train.artifact import load_model
+
+    scratch.params["monitor"] = {"window": "day", "min_rows": 20, "min_labels": 50, "latency_p99_ms": 50.0}
+    scratch.params["evaluate"]["resamples"] = 100
+    scratch.write()
+    for command in ("validate", "split", "train", "evaluate"):
+        code, output = scratch.run(command)
+        assert code == 0, output
+    project = load_project("bank")
+    rows = read_rows(scratch.folder / "artifacts" / "train.parquet").sample(frac=1, random_state=1)
+    found = scores(load_model(scratch.folder / "artifacts" / "model.skops"), rows)
+    features = json.loads(rows[list(project.columns)].to_json(orient="records"))
+    start = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    lines = []
+    for index, (feature, score, outcome) in enumerate(zip(features, found, rows["y"], strict=True)):
+        time = start + dt.timedelta(days=index % 5, minutes=index)
+        key = {"request_id": f"r{index}", "row": 0}
+        lines += [
+            {"kind": "prediction", "time": f"{time:%Y-%m-%dT%H:%M:%S.000Z}", **key, "release": "bank-1",
+             "track": "stable", "features": feature, "score": round(float(score), 6), "latency_ms": 2.0},
+            {"kind": "feedback", "time": f"{time:%Y-%m-%dT%H:%M:%S.000Z}", **key, "outcome": outcome},
+        ]  # fmt: skip
+    (scratch.folder / "log").mkdir()
+    scratch.lines = lines
+    scratch.log = scratch.folder / "log" / "a.jsonl"
+    write(scratch.log, lines)
+    return scratch
+
+
+def write(path, lines) -> None:
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+
+
+def test_a_calm_log_a_broken_one_and_what_comes_of_it(watched, monkeypatch) -> None:
+    monkeypatch.setenv("MAINLINE_LOG", str(watched.log.parent))
+    code, output = watched.run("monitor", "run", "--until", "2026-01-05")
+    assert code == 0, output
+    assert output.count(": OK, ") == 4 and "99 % of the predictions of the slowest window" in output
+    report = json.loads((watched.folder / ".mainline" / "monitor" / "report.json").read_text())
+    assert [item["verdict"] for item in report["windows"]] == ["OK"] * 4
+    assert report["performance"]["verdict"] == "OK" and report["performance"]["coverage"] == 1.0
+    assert "The estimate comes from the scores alone" in output
+
+    # When the fifth day comes with an upstream release that writes CELLULAR
+    for line in watched.lines:
+        if line["time"] >= "2026-01-05" and line["kind"] == "prediction":
+            line["features"]["contact"] = line["features"]["contact"].replace("cellular", "CELLULAR")
+    write(watched.log, watched.lines)
+    code, output = watched.run("monitor", "drift", "--until", "2026-01-06")
+    assert code == 1 and "2026-01-05: DRIFT" in output and "looks like cellular renamed" in output
+    # Then it is told once, silence is no green, and nothing is watched twice
+    assert watched.run("monitor", "drift", "--until", "2026-01-06")[0] == 0
+    code, output = watched.run("monitor", "drift", "--until", "2026-01-08")
+    assert code == 3 and "STALE" in output
+
+    # And flipped outcomes from a file are worse
+    flipped = [line for line in watched.lines if line["kind"] == "feedback"]
+    table = pd.DataFrame(flipped)
+    table["outcome"] = np.where(table["outcome"] == "yes", "no", "yes")
+    table.assign(time="2026-02-01T00:00:00Z").to_csv("labels.csv", index=False)
+    code, output = watched.run("monitor", "performance", "--labels", "labels.csv", "--out", "p.json")
+    assert code == 1 and "WORSE: log_loss" in output and f"{len(table):,} corrected" in output
+    code, output = watched.run("monitor", "performance", "--since", "2027-01-01")
+    assert code == 3 and "NO LABELS" in output
+
+    code, output = watched.run("monitor", "profile", "--out", "profile.json", "--release", "bank-1")
+    assert code == 0 and json.loads((watched.folder / "profile.json").read_text())["profile"]["rows"] == len(table)
+
+
+def test_a_table_has_no_score_that_could_be_missing(watched) -> None:
+    code, output = watched.run("monitor", "drift", "data", "--since", "2009-03-01", "--until", "2009-03-05")
+    assert code == 3 and output.count("INSUFFICIENT DATA") == 4, output
+
+
+def test_mistakes_are_said(scratch) -> None:
+    scratch.write()
+    code, output = scratch.run("monitor", "drift")
+    assert code == 1 and "artifacts/profile.json: not there" in output
