@@ -24,7 +24,6 @@ from mainline.monitor.watch import watch
 from mainline.paths import METRICS, PROFILE, TRAINING
 from mainline.project import load_project, load_schema
 
-LOG = ".mainline/log"
 MARKS: Mapping[str, console.Mark] = {"OK": "pass", "WARNING": "warn", "DRIFT": "fail", "WORSE": "fail"}
 Report = dict[str, Any]
 
@@ -54,7 +53,7 @@ class Options:
     @property
     def where(self) -> str:
         """The place, or the log that the service writes."""
-        return self.place or os.environ.get("MAINLINE_LOG", "") or LOG
+        return self.place or os.environ.get("MAINLINE_LOG", "") or load_settings().serve.log.folder
 
 
 def profile(options: Options, out: Path | None) -> None:
