@@ -224,6 +224,7 @@ class Place:
             str(BIN / "act"), event, "--workflows", f".github/workflows/{workflow}",
             "--eventpath", str(self.top / "event.json"),
             "--platform", "ubuntu-latest=-self-hosted", "--action-offline-mode", "--pull=false", "--no-cache-server",
+            "--no-skip-checkout",
             "--secret", f"GITHUB_TOKEN={self.token}", "--env", f"GITHUB_API_URL={self.hub.url}",
             "--env", f"GITHUB_REPOSITORY={REPOSITORY}", "--env", f"STAND_IN={self.top}",
             "--env", f"UV_CACHE_DIR={Path.home() / '.cache' / 'uv'}",
