@@ -1,4 +1,4 @@
-"""The few calls of GitHub's REST interface that we make: statuses, check runs, comments, pull requests, rulesets."""
+"""The few calls of GitHub's REST interface that we make: statuses, checks, comments, issues, artifacts, rules."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from mainline.errors import UserError
@@ -18,7 +19,10 @@ State = Literal["success", "failure", "pending"]
 SECONDS = 20.0
 LARGEST_ANSWER = 8 * 1024 * 1024
 LARGEST_BODY = 65_536
+LARGEST_FILE = 2 * 1024 * 1024 * 1024
 PAGES = 20
+# What only our own calls need: no stage, no service and no model's code is started with these.
+KEYS = ("GITHUB_TOKEN", "GH_TOKEN", "REPO_TOKEN", "ACTIONS_RUNTIME_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN")
 MARK = "<!-- mainline:verdict -->"
 CAUSES = {
     401: "check the token in GITHUB_TOKEN",
@@ -79,6 +83,68 @@ class GitHub:
                 break
         self._call("POST", f"issues/{number:d}/comments", {"body": body})
 
+    def issue(self, mark: str, title: str, body: str, label: str) -> int:
+        """Open the one issue whose body begins with ``mark``, or renew the open one; return its number."""
+        content = {"title": _short(title, 250), "body": fit(f"{mark}\n{body}")}
+        for page in range(1, PAGES + 1):
+            found = self._call("GET", f"issues?state=open&labels={label}&per_page=100&page={page}")
+            entries = found if isinstance(found, list) else []
+            for entry in entries:
+                ours = (entry.get("user") or {}).get("type") == "Bot"
+                if ours and str(entry.get("body") or "").startswith(mark):
+                    self._call("PATCH", f"issues/{int(entry['number'])}", content)
+                    return int(entry["number"])
+            if len(entries) < 100:
+                break
+        return int(self._call("POST", "issues", content | {"labels": [label]})["number"])
+
+    def approvals(self, run: int, environment: str) -> list[dict[str, str]]:
+        """Return who reviewed this run's deployment to ``environment``: ``user``, ``state``, ``comment``."""
+        found = self._call("GET", f"actions/runs/{run:d}/approvals")
+        return [
+            {
+                "user": str((entry.get("user") or {}).get("login", "")),
+                "state": str(entry.get("state", "")),
+                "comment": str(entry.get("comment") or "")[:500],
+            }
+            for entry in (found if isinstance(found, list) else [])
+            if environment in {str(item.get("name")) for item in entry.get("environments") or ()}
+        ]
+
+    def artifacts(self, name: str) -> list[int]:
+        """Return the numbers of the repository's artifacts of that name which have not expired, newest first."""
+        found = self._call("GET", f"actions/artifacts?per_page=100&name={urllib.parse.quote(name, safe='')}")
+        entries = found.get("artifacts") or [] if isinstance(found, dict) else []
+        return sorted((int(entry["id"]) for entry in entries if not entry.get("expired")), reverse=True)
+
+    def download(self, artifact: int, file: Path) -> None:
+        """Write an artifact, a ZIP archive, to ``file``. The token goes to the API alone, not to where that points.
+
+        Raises:
+            UserError: it has expired, or does not come.
+        """
+        what = f"GitHub: artifact {artifact} of {self.repository}"
+        try:
+            with self._open("GET", f"actions/artifacts/{artifact:d}/zip", None):
+                raise UserError(f"{what}: the API sent no address", "check GITHUB_API_URL")
+        except urllib.error.HTTPError as error:
+            address = error.headers.get("Location", "")
+            if error.code != 302 or not _encrypted(address):
+                raise UserError(f"{what}: {error.code}", CAUSES.get(error.code, "it may have expired")) from error
+        except OSError as error:
+            raise UserError(f"{what}: no answer ({error})", "run the job again") from error
+        try:
+            with (
+                urllib.request.build_opener(_NoRedirect).open(address, timeout=SECONDS) as answer,
+                file.open("wb") as stream,
+            ):
+                while block := answer.read(1024 * 1024):
+                    stream.write(block)
+                    if stream.tell() > LARGEST_FILE:
+                        raise UserError(f"{what}: is larger than {LARGEST_FILE:,} bytes", "build the release again")
+        except OSError as error:
+            raise UserError(f"{what}: did not come whole ({error})", "run the job again") from error
+
     def apply_ruleset(self, rules: Mapping[str, Any]) -> str:
         """Make ``rules`` the repository's ruleset of that name; return "created" or "updated"."""
         found = self._call("GET", "rulesets?per_page=100")
@@ -96,20 +162,8 @@ class GitHub:
             UserError: no answer within the time, an answer that is no JSON, or GitHub refused.
         """
         what = f"GitHub: {method} {path.split('?')[0]} of {self.repository}"
-        request = urllib.request.Request(
-            f"{self.api.rstrip('/')}/repos/{self.repository}/{path}",
-            data=None if body is None else json.dumps(body).encode("utf-8"),
-            method=method,
-            headers={
-                "Accept": "application/vnd.github+json",
-                "Authorization": f"Bearer {self.token}",
-                "Content-Type": "application/json",
-                "User-Agent": "mainline",
-                "X-GitHub-Api-Version": "2022-11-28",
-            },
-        )
         try:
-            with urllib.request.build_opener(_NoRedirect).open(request, timeout=SECONDS) as answer:
+            with self._open(method, path, body) as answer:
                 text = answer.read(LARGEST_ANSWER + 1)
             if len(text) > LARGEST_ANSWER:
                 raise UserError(f"{what}: the answer is larger than {LARGEST_ANSWER:,} bytes", "check GITHUB_API_URL")
@@ -123,6 +177,21 @@ class GitHub:
             raise UserError(
                 f"{what}: no answer ({reason})", "check the network and GITHUB_API_URL, run it again"
             ) from error
+
+    def _open(self, method: str, path: str, body: Mapping[str, Any] | None) -> Any:
+        request = urllib.request.Request(
+            f"{self.api.rstrip('/')}/repos/{self.repository}/{path}",
+            data=None if body is None else json.dumps(body).encode("utf-8"),
+            method=method,
+            headers={
+                "Accept": "application/vnd.github+json",
+                "Authorization": f"Bearer {self.token}",
+                "Content-Type": "application/json",
+                "User-Agent": "mainline",
+                "X-GitHub-Api-Version": "2022-11-28",
+            },
+        )
+        return urllib.request.build_opener(_NoRedirect).open(request, timeout=SECONDS)
 
 
 def connect(environment: Mapping[str, str] = os.environ) -> GitHub:
@@ -138,7 +207,7 @@ def connect(environment: Mapping[str, str] = os.environ) -> GitHub:
         raise UserError(f"GITHUB_REPOSITORY: {repository!r} is not owner/name", "export GITHUB_REPOSITORY=owner/name")
     if not re.fullmatch(r"[!-~]+", token):
         raise UserError("GITHUB_TOKEN: no token", "export GITHUB_TOKEN, for instance with $(gh auth token)")
-    if not re.match(r"https://|http://(127\.0\.0\.1|localhost)[:/]", api + "/"):
+    if not _encrypted(api):
         raise UserError(f"GITHUB_API_URL: {api}: the token would travel unencrypted", "use https://")
     return GitHub(repository, token, api)
 
@@ -150,6 +219,10 @@ def fit(text: str, limit: int = LARGEST_BODY) -> str:
     note = "\n\n… cut: the whole report is in the run's artifact.\n"
     kept = text.encode("utf-8")[: limit - len(note.encode("utf-8"))].decode("utf-8", "ignore")
     return (kept.rsplit("\n", 1)[0] if "\n" in kept else kept) + note
+
+
+def _encrypted(address: str) -> bool:
+    return bool(re.match(r"https://|http://(127\.0\.0\.1|localhost)[:/]", address + "/"))
 
 
 def _short(text: str, limit: int) -> str:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import threading
+import urllib.parse
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 TOKEN = "stand-in-token-of-some-length"
@@ -25,11 +29,26 @@ class Hub:
     rulesets: list[dict[str, Any]] = field(default_factory=list)
     commits: dict[str, str] = field(default_factory=dict)
     refuse: dict[str, int] = field(default_factory=dict)
+    issues: list[dict[str, Any]] = field(default_factory=list)
+    approvals: list[dict[str, Any]] = field(default_factory=list)
+    artifacts: Path | None = None
     calls: list[str] = field(default_factory=list)
     raw: bytes | None = None
     url: str = ""
 
-    def answer(self, method: str, path: str, body: dict[str, Any]) -> tuple[int, Any]:
+    def held(self) -> list[str]:
+        """Return the names of the artifacts, sorted."""
+        return sorted(path.name for path in self.artifacts.iterdir()) if self.artifacts else []
+
+    def blob(self, number: int) -> bytes:
+        """Return an artifact as the ZIP archive that the store behind GitHub's API gives."""
+        content, folder = io.BytesIO(), (self.artifacts or Path()) / self.held()[number - 1]
+        with zipfile.ZipFile(content, "w") as archive:
+            for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+                archive.write(file, file.relative_to(folder))
+        return content.getvalue()
+
+    def answer(self, method: str, path: str, body: dict[str, Any], query: dict[str, str]) -> tuple[int, Any]:
         """Return the code and the answer of one call below ``/repos/owner/name``."""
         for part, code in self.refuse.items():
             if part in path:
@@ -51,6 +70,21 @@ class Hub:
         elif found := re.fullmatch(r"/commits/(.+)", path):
             known = self.commits.get(found[1])
             return (200, {"sha": known}) if known else (404, {"message": "Not Found"})
+        elif path == "/issues":
+            if method == "GET":
+                return 200, [item for item in self.issues if item["state"] == "open"]
+            made = {"number": len(self.issues) + 1, "state": "open", "user": {"type": "Bot"}, **body}
+            self.issues.append(made)
+            return 201, made
+        elif found := re.fullmatch(r"/issues/(\d+)", path):
+            self.issues[int(found[1]) - 1].update(body)
+        elif re.fullmatch(r"/actions/runs/\d+/approvals", path):
+            return 200, self.approvals
+        elif path == "/actions/artifacts":
+            named = [(number, name) for number, name in enumerate(self.held(), 1) if name == query.get("name")]
+            return 200, {"artifacts": [{"id": number, "name": name, "expired": False} for number, name in named]}
+        elif found := re.fullmatch(r"/actions/artifacts/(\d+)/zip", path):
+            return 302, f"{self.url}/blob/{found[1]}"
         elif path == "/rulesets":
             if method == "GET":
                 return 200, self.rulesets
@@ -74,16 +108,23 @@ def hub() -> Iterator[Hub]:
             length = int(self.headers.get("Content-Length") or 0)
             body = json.loads(self.rfile.read(length) or b"{}")
             path = re.sub(r"^/repos/[^/]+/[^/]+", "", self.path.split("?")[0])
+            query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(self.path).query))
             held.calls.append(f"{self.command} {path}")
-            if self.headers.get("Authorization") != f"Bearer {TOKEN}":
+            if path.startswith("/blob/"):
+                # Another host: whoever brings the token here has given it away.
+                code, answer = (400, {}) if "Authorization" in self.headers else (200, {})
+            elif self.headers.get("Authorization") != f"Bearer {TOKEN}":
                 code, answer = 401, {"message": "Bad credentials"}
             else:
-                code, answer = held.answer(self.command, path, body)
+                code, answer = held.answer(self.command, path, body, query)
             data = held.raw if held.raw is not None else json.dumps(answer).encode()
+            if path.startswith("/blob/") and code == 200:
+                data = held.blob(int(path.split("/")[2]))
             self.send_response(code)
             self.send_header("Content-Length", str(len(data)))
             if 300 <= code < 400:
-                self.send_header("Location", f"{held.url}/repos/eve/trap/commits/main")
+                trap = f"{held.url}/repos/eve/trap/commits/main"
+                self.send_header("Location", answer if isinstance(answer, str) else trap)
             self.end_headers()
             self.wfile.write(data)
 

@@ -57,7 +57,7 @@ STAND_INS = {
       run: |
         import os, pathlib, shutil
         paths = os.environ["PATHS"].split()
-        top = os.path.commonpath(paths)  # as the real action does
+        top = os.path.commonpath(paths) if len(paths) > 1 else os.path.dirname(paths[0])  # as the real action does
         for file in filter(os.path.isfile, paths):
             into = pathlib.Path(os.environ["STAND_IN"], "artifacts", os.environ["NAME"], os.path.relpath(file, top))
             into.parent.mkdir(parents=True, exist_ok=True)
@@ -67,6 +67,11 @@ STAND_INS = {
     - shell: bash
       env: {NAME: "${{ inputs.name }}", INTO: "${{ inputs.path }}"}
       run: mkdir -p "$INTO" && cp -R "$STAND_IN/artifacts/$NAME/." "$INTO"
+""",
+    "actions/attest-build-provenance": """
+    - shell: bash
+      env: {SUBJECT: "${{ inputs.subject-path }}"}
+      run: sha256sum "$SUBJECT" >> "$STAND_IN/attested"
 """,
     "iterative/setup-cml": """
     - shell: bash
@@ -176,7 +181,39 @@ class Place:
         (self.top / "event.json").write_text(json.dumps(event), encoding="utf-8")
         return self._act("workflow_run", "report.yml", False)
 
+    def start(self, event: str, workflow: str, **content: Any) -> subprocess.Popen[bytes]:
+        """Begin a run of main for ``event``, with an environment that is there already; its log goes to ``run.log``."""
+        head = git(self.top / "origin.git", "rev-parse", "main")
+        known = {"ref": "refs/heads/main", "after": head, "repository": {"full_name": REPOSITORY, "private": False}}
+        (self.top / "event.json").write_text(json.dumps(known | content), encoding="utf-8")
+        git(self.clone, "switch", "--quiet", "main")
+        command, environment = self._command(event, workflow, real=False)
+        with (self.top / "run.log").open("wb") as log:
+            return subprocess.Popen(
+                command, cwd=self.clone, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+
+    def finish(self, begun: subprocess.Popen[bytes]) -> Outcome:
+        """Wait for a run that :meth:`start` began."""
+        began = time.monotonic()
+        code = begun.wait(timeout=900)
+        log = (self.top / "run.log").read_text(encoding="utf-8", errors="replace")
+        print(log, f"\nact: exit code {code} after {time.monotonic() - began:.1f} s")
+        return Outcome(code, log, time.monotonic() - began, self.top / "artifacts")
+
     def _act(self, event: str, workflow: str, real: bool) -> Outcome:
+        command, environment = self._command(event, workflow, real=real)
+        began = time.monotonic()
+        done = subprocess.run(
+            command, cwd=self.clone, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, timeout=900, check=False,
+        )  # fmt: skip
+        seconds = time.monotonic() - began
+        print(done.stdout, f"act: exit code {done.returncode} after {seconds:.1f} s")
+        return Outcome(done.returncode, done.stdout, seconds, self.top / "artifacts" / "report")
+
+    def _command(self, event: str, workflow: str, *, real: bool) -> tuple[list[str], dict[str, str]]:
+        """Return act's command line and environment."""
         tools = self.top / "tools"
         tools.mkdir(exist_ok=True)
         (tools / "make").write_text("#!/bin/sh\necho not checked here\n", encoding="utf-8")
@@ -187,6 +224,7 @@ class Place:
             str(BIN / "act"), event, "--workflows", f".github/workflows/{workflow}",
             "--eventpath", str(self.top / "event.json"),
             "--platform", "ubuntu-latest=-self-hosted", "--action-offline-mode", "--pull=false", "--no-cache-server",
+            "--no-skip-checkout",
             "--secret", f"GITHUB_TOKEN={self.token}", "--env", f"GITHUB_API_URL={self.hub.url}",
             "--env", f"GITHUB_REPOSITORY={REPOSITORY}", "--env", f"STAND_IN={self.top}",
             "--env", f"UV_CACHE_DIR={Path.home() / '.cache' / 'uv'}",
@@ -198,14 +236,7 @@ class Place:
         dropped = ("PYTHONPATH", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE", "GITHUB_TOKEN", "GH_TOKEN")
         environment = {key: value for key, value in os.environ.items() if key not in dropped} | quiet
         (self.top / "config").mkdir(exist_ok=True)
-        began = time.monotonic()
-        done = subprocess.run(
-            command, cwd=self.clone, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, timeout=900, check=False,
-        )  # fmt: skip
-        seconds = time.monotonic() - began
-        print(done.stdout, f"act: exit code {done.returncode} after {seconds:.1f} s")
-        return Outcome(done.returncode, done.stdout, seconds, self.top / "artifacts" / "report")
+        return command, environment
 
     def _stand_ins(self) -> dict[str, Path]:
         """Return the folder that stands in for each action that the workflows use, by name and pin."""
@@ -220,7 +251,7 @@ class Place:
             folder = self.top / "actions" / action
             folder.mkdir(parents=True, exist_ok=True)
             steps = STAND_INS[action] or '\n    - {shell: bash, run: "true"}\n'
-            keys = "".join(f"  {key}: {{required: false}}\n" for key in ("name", "path", "ref"))
+            keys = "".join(f"  {key}: {{required: false}}\n" for key in ("name", "path", "ref", "subject-path"))
             text = f"name: stand-in\ndescription: x\ninputs:\n{keys}runs:\n  using: composite\n  steps:{steps}"
             assert yaml.safe_load(text)
             (folder / "action.yml").write_text(text, encoding="utf-8")

@@ -19,6 +19,23 @@ WRITES = {
     ("pull-request.yml", "verdict"): {"statuses", "checks"},
     ("pull-request.yml", "comment"): {"pull-requests"},
     ("report.yml", "report"): {"pull-requests", "statuses"},
+    ("release.yml", "build"): {"contents"},
+    ("release.yml", "attest"): {"attestations", "id-token"},
+    ("release.yml", "staging"): {"contents"},
+    ("release.yml", "rollout"): {"contents"},
+    ("release.yml", "issue"): {"issues"},
+    ("rollback.yml", "rollback"): {"contents"},
+    ("rollback.yml", "issue"): {"issues"},
+}
+# What changes production is never cut off; of everything else only the newest run counts.
+WHOLE = {"release.yml", "rollback.yml"}
+TOKEN_STEPS = {
+    "pull-request.yml": {"mainline ci lock", "mainline ci status", "mainline ci comment"},
+    "report.yml": {"mainline ci receive .mainline/report"},
+    "release.yml": {
+        f"mainline ci release {word}" for word in ("plan", "build", "unpack", "staged", "approve", "rollout", "issue")
+    },
+    "rollback.yml": {"mainline ci rollback", "mainline ci release issue"},
 }
 
 
@@ -32,8 +49,11 @@ def faults(name: str, text: str) -> list[str]:
         found.append("pull_request_target")
     if triggers and content.get("permissions") != {}:
         found.append("permissions are not empty at the top")
-    if triggers and not (content.get("concurrency") or {}).get("cancel-in-progress"):
-        found.append("an older run is not cancelled")
+    concurrency = content.get("concurrency") or {}
+    if triggers and concurrency.get("cancel-in-progress") is not (name not in WHOLE):
+        found.append("a run is cut off" if name in WHOLE else "an older run is not cancelled")
+    if name in WHOLE and "${{" in concurrency.get("group", "${{"):
+        found.append("two of them could run at once")
     for job, body in jobs.items():
         if "timeout-minutes" not in body:
             found.append(f"{job}: no timeout")
@@ -111,20 +131,47 @@ def test_the_rules_of_main_ask_for_the_status_that_the_workflow_sets() -> None:
     assert review["require_code_owner_review"] and review["dismiss_stale_reviews_on_push"]
 
 
-def test_only_the_steps_that_write_see_a_token() -> None:
-    jobs = yaml.safe_load((ROOT / ".github/workflows/pull-request.yml").read_text(encoding="utf-8"))["jobs"]
+@pytest.mark.parametrize("name", TOKEN_STEPS)
+def test_only_the_steps_that_write_see_a_token(name: str) -> None:
+    jobs = yaml.safe_load((ROOT / ".github/workflows" / name).read_text(encoding="utf-8"))["jobs"]
     seen = {
-        step["run"]
+        step["run"].split(" --")[0]
         for job in jobs.values()
         for step in job["steps"]
         if "run" in step and "github.token" in str(step.get("env", {}))
     }
-    assert {command.split(" --")[0] for command in seen} == {
-        "mainline ci lock",
-        "mainline ci status",
-        "mainline ci comment",
-    }
+    assert seen == TOKEN_STEPS[name]
     for job in jobs.values():
         for step in job["steps"]:
             if step.get("uses", "").startswith("actions/checkout"):
                 assert step["with"]["persist-credentials"] is False
+
+
+RELEASE = [
+    ("cancel-in-progress: false", "cancel-in-progress: true", "a run is cut off"),
+    ("  group: release\n", "  group: release-${{ github.sha }}\n", "two of them could run at once"),
+    ("concurrency:\n  group: release\n  cancel-in-progress: false\n", "", "a run is cut off"),
+    ("      contents: read\n    outputs", "      contents: write\n    outputs", "plan: may write"),
+    ("      issues: write", "      issues: write\n      contents: write", "issue: may write"),
+    ("run: mainline ci release check", "run: mainline ci release check || true", "an exit code is swallowed"),
+    ("run: mainline ci release rollout", "run: mainline ci release rollout\n        continue-on-error: true",
+     "continue-on-error"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("sound", "planted", "words"), RELEASE, ids=[item[1].strip()[-40:] for item in RELEASE])
+def test_a_fault_planted_in_the_release_is_found(sound: str, planted: str, words: str) -> None:
+    text = (ROOT / ".github/workflows/release.yml").read_text(encoding="utf-8")
+    assert sound in text
+    found = faults("release.yml", text.replace(sound, planted, 1))
+    assert any(words in fault for fault in found), found
+
+
+def test_production_comes_after_staging_and_after_people() -> None:
+    jobs = yaml.safe_load((ROOT / ".github/workflows/release.yml").read_text(encoding="utf-8"))["jobs"]
+    assert jobs["rollout"]["environment"] == "production" and set(jobs["rollout"]["needs"]) == {"build", "staging"}
+    assert "if" not in jobs["rollout"] and "if" not in jobs["staging"]
+    commands = [step.get("run") for step in jobs["rollout"]["steps"]]
+    assert commands.index("mainline ci release approve") < commands.index("mainline ci release rollout")
+    # Where attestations cannot be had, a release goes on without.
+    assert all("attest" not in str(job.get("needs", "")) for job in jobs.values())

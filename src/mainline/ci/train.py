@@ -18,12 +18,12 @@ from mainline.compare.champion import cache_folder
 from mainline.console import say
 from mainline.errors import UserError
 from mainline.files import write_json
+from mainline.github import KEYS
 from mainline.objects import data_outputs, expand, intact, stage_outputs
 from mainline.remote import is_embedded
 
 SECONDS = 6 * 3600.0
 SHOWN = 5
-KEYS = ("GITHUB_TOKEN", "GH_TOKEN", "REPO_TOKEN", "ACTIONS_RUNTIME_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN")
 BOT = {"name": "github-actions[bot]", "email": "41898282+github-actions[bot]@users.noreply.github.com"}
 
 

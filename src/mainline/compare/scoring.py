@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mainline import child
 from mainline.errors import UserError
 from mainline.files import read_json, replace_atomic, write_json
+from mainline.github import KEYS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,7 +79,8 @@ def environment(root: Path) -> dict[str, str]:
         "DVC_NO_ANALYTICS": "1",
     }
     # An annotation of the champion's run would stand in the challenger's pull request.
-    kept = {key: value for key, value in os.environ.items() if key not in ("GITHUB_ACTIONS", "PYTHONSAFEPATH")}
+    left_out = ("GITHUB_ACTIONS", "PYTHONSAFEPATH", *KEYS)
+    kept = {key: value for key, value in os.environ.items() if key not in left_out}
     return kept | SINGLE | own
 
 

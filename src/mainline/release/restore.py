@@ -56,13 +56,17 @@ def build_there(tree: Path, store: Path, what: str) -> None:
     Raises:
         UserError: its model cannot be had, or the build fails; ``what`` begins the message.
     """
-    _outputs(tree)
+    outputs(tree)
     build = ["release", "build", "--store", str(store.resolve()), "--no-ledger"]
     _run([sys.executable, "-m", "mainline.cli", *build], tree, what)
 
 
-def _outputs(tree: Path) -> None:
-    """Put what ``dvc.lock`` pins into ``tree``: from the cache, else the remote, else by running the pipeline."""
+def outputs(tree: Path) -> None:
+    """Put what ``dvc.lock`` pins into ``tree``: from the cache, else the remote, else by running the pipeline.
+
+    Raises:
+        UserError: the pipeline fails, or comes out otherwise than the lock says.
+    """
     for verb in ("checkout", "pull"):
         dvc.run([verb, "--quiet", "--allow-missing"], tree, SECONDS)
         if all(md5(tree / output.path) == output.oid for output in (*data_outputs(tree), *stage_outputs(tree))):

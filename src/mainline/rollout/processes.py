@@ -22,6 +22,7 @@ import psutil  # type: ignore[import-untyped]
 
 from mainline.errors import UserError
 from mainline.files import write_atomic
+from mainline.github import KEYS
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Processes:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, **(environment or {})},
+                env={key: value for key, value in os.environ.items() if key not in KEYS} | dict(environment or {}),
                 start_new_session=True,
             )
         # Popen would complain of a process that outlives it; it is waited for in `alive`.

@@ -1,0 +1,145 @@
+"""Production as the workflows drive it: who approved, the rehearsed rollout, and the way back."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from mainline import dvc
+from mainline.ci.event import append
+from mainline.ci.ledger import by, run_number
+from mainline.ci.release_build import fetch
+from mainline.console import say, warn
+from mainline.errors import UserError
+from mainline.github import GitHub, fit
+from mainline.objects import data_outputs
+from mainline.release.ledger import Deploy, Transition
+from mainline.rollout.here import back, controller
+from mainline.rollout.journal import FOLDER
+from mainline.rollout.rehearsal import REPLAY, Rehearsed, rehearse, tell
+from mainline.rollout.rollback import Back, choose
+
+STORY = Path("reports", "rollout")
+SUMMARY_LIMIT = 1024 * 1024 - 1024
+NOBODY = "nobody"
+
+
+def approve(release: str, deploy: Deploy, server: GitHub, environment: Mapping[str, str] = os.environ) -> str:
+    """Write into the ledger who let this run into the environment ``production``; return the name.
+
+    GitHub starts the job only after its reviewers agreed; without reviewers everybody may pass, and that is what the
+    ledger then says.
+
+    Raises:
+        UserError: GitHub does not tell, or a reviewer refused.
+    """
+    run = run_number(dict(environment))
+    reviews = server.approvals(run, "production")
+    refused = [item["user"] for item in reviews if item["state"] == "rejected"]
+    if refused:
+        raise UserError(f"production: refused by {', '.join(refused)}", "start the workflow again when they agree")
+    names = sorted({item["user"] for item in reviews if item["state"] == "approved" and item["user"]})
+    name = ", ".join(names) or NOBODY
+    why = f"approved by {name}" if names else "the environment production asks nobody: it has no reviewers"
+    if not names:
+        warn(f"{why}; Settings, Environments, production, Required reviewers")
+    entry = replace(deploy.entry(release), approver=name)
+    event = Transition(release, "production", "approved", by(dict(environment)), why,
+                       evidence={"run": run, "reviews": reviews})  # fmt: skip
+    deploy.commit(f"production: {release} may be tried\n\n{why}", expect=deploy.head(), entries=[entry],
+                  transitions=[event])  # fmt: skip
+    return name
+
+
+def roll_out(release: str, deploy: Deploy, server: GitHub | None, root: Path = Path()) -> bool:
+    """Rehearse the rollout of ``release`` with replayed requests, or go on with it; return whether it is stable now.
+
+    Raises:
+        UserError: another release is being tried, or something does not run; branch ``deploy`` says how far it came.
+    """
+    state = deploy.state("production")
+    if state.stable == release:
+        say(f"{release} is stable already", "pass")
+        return True
+    if state.candidate not in (None, release):
+        raise UserError(f"production: {state.candidate} is being tried already", "let its run end, or roll back")
+    fetch(release, deploy, server, root)
+    if state.stable:
+        fetch(state.stable, deploy, server, root)
+    _replay(root)
+    begin_again(release)
+    done = rehearse(release, "production", None)
+    tell(done, FOLDER)
+    _story(done)
+    return done.tick.outcome == "promote"
+
+
+def begin_again(release: str) -> bool:
+    """Return whether the rollout of ``release`` was set back to its beginning, because its records are not here.
+
+    What an interrupted run has seen of the candidate went with its machine. To go on in the middle would be to judge
+    without it; so the candidate loses its users, and has to earn them again.
+    """
+    of = controller("production", by=by())
+    state = of.state()
+    if state.candidate != release or state.phase is None or of.journal(release).events():
+        return False
+    why = f"the run that tried it ended in {state.phase} at {state.weight} %, and its records with it"
+    made = replace(state, phase=None, weight=0, step=0, started=of.now())
+    of.commit(f"production: {release} from the beginning\n\n{why}", made, [
+        of.transition(release, "hold", f"{why}: from the beginning", 0, {})
+    ])  # fmt: skip
+    say(f"{release}: {why}; it starts from the beginning")
+    return True
+
+
+def go_back(release: str, why: str, deploy: Deploy, server: GitHub | None, root: Path = Path()) -> Back:
+    """Make ``release`` (empty: the one before) stable again; return what was done. Nothing is trained.
+
+    Raises:
+        UserError: there is none, or it can neither be fetched nor restored.
+    """
+    target = choose(deploy.state("production"), release or None)
+    fetch(target, deploy, server, root)
+    done = back("production", target, why or "asked for in the workflow rollback")
+    say(f"{done.state.stable} is stable again instead of {done.left}", "pass")
+    return done
+
+
+def drop(why: str) -> str:
+    """Take out the release that is being tried, and leave stable as it is; return its id. A run that tries it stops.
+
+    Raises:
+        UserError: nothing is being tried.
+    """
+    of = controller("production", by=by())
+    state = of.state()
+    if state.candidate is None:
+        raise UserError("production: nothing is being tried", "without `abort`, the workflow rolls stable back")
+    of.commit_abort(state, why or "asked for in the workflow rollback", {"by": of.by})
+    say(f"{state.candidate} is dropped; {state.stable or 'nothing'} is stable as before", "pass")
+    return state.candidate
+
+
+def _replay(root: Path) -> None:
+    """Fetch the batches that are played as requests, unless they are here."""
+    sources = [item.source for item in data_outputs(root) if item.path == REPLAY.as_posix()]
+    if (root / REPLAY).is_dir() or not sources:
+        return
+    done = dvc.run(["pull", "--quiet", *sources], root, 900.0)
+    if done.returncode != 0:
+        raise UserError(f"{sources[0]}: not fetched: {dvc.said(done.stderr)}", "`dvc push` where the batches are")
+
+
+def _story(done: Rehearsed, environment: Mapping[str, str] = os.environ) -> None:
+    """Put the timeline where the artifact and the run's page find it."""
+    STORY.mkdir(parents=True, exist_ok=True)
+    for name in ("timeline.md", "timeline.html", "events.jsonl"):
+        if (FOLDER / done.release / name).is_file():
+            shutil.copyfile(FOLDER / done.release / name, STORY / name)
+    if (STORY / "timeline.md").is_file():
+        text = (STORY / "timeline.md").read_text(encoding="utf-8")
+        append(environment.get("GITHUB_STEP_SUMMARY", ""), fit(text, SUMMARY_LIMIT) + "\n")

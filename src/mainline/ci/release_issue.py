@@ -1,0 +1,80 @@
+"""The issue about a release that was aborted or taken back: one a release, with the evidence of the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mainline.console import say
+from mainline.github import GitHub
+from mainline.release.ledger import Deploy, Entry, Transition
+from mainline.release.state import State
+
+LABEL = "release"
+TITLES = {"abort": "was aborted", "rollback": "was rolled back"}
+
+
+def report(release: str, deploy: Deploy, server: GitHub, url: str = "") -> int:
+    """Open or bring up to date the issue about ``release``; return its number.
+
+    Raises:
+        UserError: the ledger does not know it, or GitHub refuses.
+    """
+    entry = deploy.entry(release)
+    bad = [item for item in entry.transitions if item.event in TITLES]
+    last = bad[-1] if bad else None
+    evidence = (deploy.evidence(last) or {}) if last else {}
+    title = f"Release {release} " + (TITLES[last.event] if last else "did not come to an end")
+    number = server.issue(mark(release), title, body(entry, last, evidence, deploy.state("production"), url), LABEL)
+    say(f"issue #{number}: {title}", "warn")
+    return number
+
+
+def mark(release: str) -> str:
+    """Return what the issue of a release begins with, unseen by people."""
+    return f"<!-- mainline:release:{release} -->"
+
+
+def body(entry: Entry, last: Transition | None, evidence: Mapping[str, Any], state: State, url: str) -> str:
+    """Return the issue's text: what, why, the checks with their bounds, all transitions, and what can be done."""
+    lines = [f"Commit {entry.commit}" + (f", from #{entry.pull_request}" if entry.pull_request else "") + "."]
+    if last is None:
+        lines += ["", "The run stopped before anything was decided; its log says why."]
+    else:
+        lines += ["", f"**{last.event} in {last.environment}**, {last.time}: {_cell(last.why, 2000)}"]
+    lines += ["", f"Stable in production now: `{state.stable}`." if state.stable else "Nothing is stable yet."]
+    if state.candidate == entry.release:
+        lines += ["", f"It is still the candidate ({state.phase or 'starting'}, {state.weight} %)."]
+    if checks := evidence.get("checks"):
+        lines += ["", "| check | outcome | value | bound | n | in words |", "|---|---|---|---|---|---|"]
+        lines += [_row(check) for check in checks]
+    lines += ["", "| time | environment | event | users | by | why |", "|---|---|---|---|---|---|"]
+    lines += [
+        f"| {item.time} | {item.environment} | {item.event} | {'' if item.weight is None else f'{item.weight} %'} "
+        f"| {_cell(item.by)} | {_cell(item.why)} |"
+        for item in entry.transitions
+    ]
+    run = f" (its run: {url})" if url else ""
+    return "\n".join([
+        *lines, "",
+        f"The evidence stands on branch `deploy`: `git log -p origin/deploy -- ledger/{entry.release}.yaml`{run}.", "",
+        "- The cause is in the release: mend it in a pull request; the merge is a release of its own.",
+        f"- The cause was elsewhere: start the workflow `release` with the id `{entry.release}`.",
+        "- Users still get something bad: start the workflow `rollback`.", "",
+        "A merge that does not change what is served does not try this release again.", "",
+    ])  # fmt: skip
+
+
+def _row(check: Mapping[str, Any]) -> str:
+    """Return a table row; checks of staging have ``check`` and ``passed``, those of the analysis name and outcome."""
+    outcome = check.get("outcome") or ("passed" if check.get("passed") else "failed")
+    value, bound = (
+        f"{item:.4g}" if isinstance(item := check.get(key), float | int) else "" for key in ("value", "bound")
+    )
+    cells = (check.get("name") or check.get("check"), outcome, value, bound, check.get("n") or "", check.get("text"))
+    return "| " + " | ".join(_cell(str(cell)) for cell in cells) + " |"
+
+
+def _cell(text: str, most: int = 400) -> str:
+    shown = " ".join(text.replace("|", "\\|").replace("<", "&lt;").replace("@", "@\u200b").split())
+    return shown if len(shown) <= most else shown[: most - 1] + "…"
