@@ -1,4 +1,4 @@
-"""`make test`: the suite in parts, as many at a time as there are cores, the longest first.
+"""`make test`: the suite in parts side by side, one more than there are cores, the longest first.
 
 Each part is a pytest of its own; what it says is shown in one piece when it has ended, so that nothing is mixed. The
 exit code is not 0 unless that of every part is. Arguments go to every part: make test ARGS="-k lock".
@@ -19,7 +19,8 @@ from pathlib import Path
 from types import FrameType
 
 ROOT = Path(__file__).parents[1]
-CORES = max(1, min(4, os.cpu_count() or 1))
+# One part more than there are cores: those with services and workflows wait more than they work.
+AT_ONCE = min(4, (os.cpu_count() or 1) + 1)
 APART = ("workflows", "faults", "pipeline", "rollout")  # folders whose slow tests are a part of their own
 NO_TESTS = 5  # pytest's exit code for a part that has none, as most have after ARGS="-k name"
 
@@ -56,10 +57,15 @@ def run(part: Part, arguments: Sequence[str], root: Path, running: list[subproce
     began = time.monotonic()
     print(f"== {part.name}: begins", flush=True)
     with tempfile.TemporaryFile() as said:
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *part.take, *arguments]
+        pytest = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--durations=5"]
         # A group of its own, so that an interrupt reaches what its tests have started, too.
         process = subprocess.Popen(
-            command, cwd=root, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT, process_group=0
+            [*pytest, *part.take, *arguments],
+            cwd=root,
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            process_group=0,
         )
         running.append(process)
         code = process.wait()
@@ -82,7 +88,7 @@ def main(arguments: Sequence[str], root: Path = ROOT) -> int:
     began = time.monotonic()
     running: list[subprocess.Popen[bytes]] = []
     codes: list[int] = []
-    with ThreadPoolExecutor(CORES) as pool:
+    with ThreadPoolExecutor(AT_ONCE) as pool:
         waiting = [pool.submit(run, part, arguments, root, running) for part in parts(root)]
         try:
             for future in as_completed(waiting):

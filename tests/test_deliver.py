@@ -1,15 +1,10 @@
-"""From a committed run to the champion that serves, with the real parts; and what stops on the way."""
+"""What stops the whole way before anything is built."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import pytest
-import yaml
 
 from mainline import deliver as way
-from mainline.release.ledger import Deploy
 
 
 def test_what_is_not_committed_is_said_and_nothing_is_done(
@@ -27,28 +22,3 @@ def test_a_verdict_that_is_not_promote_stops_it(code: int, monkeypatch: pytest.M
     monkeypatch.setattr(way, "run_compare", lambda: code)
     monkeypatch.setattr(way, "build", lambda **_: pytest.fail("built"))
     assert way.deliver() == code
-
-
-@pytest.mark.slow
-def test_the_first_release_is_rehearsed_against_its_twin(finished_copy: Any) -> None:
-    # Given a finished, committed run, and a rehearsal that is as short as can be
-    path: Path = finished_copy.folder / "params.yaml"
-    params = yaml.safe_load(path.read_text(encoding="utf-8"))
-    params["rollout"]["rehearsal"] |= {"rate": 60, "pairs": 60, "requests": 5, "seconds": 0.5}
-    params["rollout"]["weights"] = [20, 100]
-    params["rollout"]["proxy"]["port"] = 0
-    path.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
-    finished_copy.dvc("pull", "--quiet", "replay.dvc")
-    finished_copy.run("git", "checkout", "--quiet", "-B", "main")
-    finished_copy.run("git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "-am", "Shorten it")
-    # When it is delivered
-    said = finished_copy.run("mainline", "deliver")
-    # Then it serves, its twin did before it, no request failed, and MLflow knows its champion
-    state = Deploy.open(finished_copy.folder / ".mainline" / "deploy").state("production")
-    assert state.stable and state.candidate is None and len(state.previous) == 1, said
-    assert f"promote: {state.stable} is stable now" in said and ", 0 failed" in said
-    assert f"{state.previous[0]} serves: the same model" in said
-    assert f"alias champion: {state.stable}" in said
-    assert finished_copy.run("git", "status", "--porcelain") == ""
-    # And once more, nothing is left to do
-    assert f"{state.stable} serves already" in finished_copy.run("mainline", "deliver")
