@@ -80,7 +80,8 @@ MODELS = [
           "rows seen by the champion", ("of main, champion saw test rows", "rows seen by the champion: 282"),
           also=("calibration_error",)),
     _code("every chance a little too high, and fewer test rows than are needed to tell", several(
-              _shifted("0.3"), text("params.yaml", "min_rows: 500                   # a smaller test", "min_rows: 9000 #")),
+              _shifted("0.3"),
+              text("params.yaml", "min_rows: 500                   # a smaller test", "min_rows: 9000  #")),
           "test rows", "too few to tell", "of main, too few rows", also=("business value",), hold=True),
     Fault("params", "a worse model: not calibrated", NOT_CALIBRATED, TRAINED, "primary: log_loss",
           ("worse beyond the bound",), also=(*WORSE, *FLOORS)),
