@@ -49,7 +49,7 @@ def test_slices_come_from_logged_rows_and_what_is_not_logged_is_left_out() -> No
 def test_from_start_to_rollback(top, stage_for, monkeypatch) -> None:
     stage = stage_for()
     stage.serve("first", "second")
-    stage.add("third", bend=0.1)
+    stage.add("third", never_ready=True)
     monkeypatch.setattr(here, "controller", lambda environment="production", **more: stage.controller)
     monkeypatch.setattr(here, "restore", lambda name, deploy: None)
     assert run("rollout", "start", "third", "--why", "worth a try")[0] == 0

@@ -137,20 +137,15 @@ def _run(request: Mapping[str, Any], folder: Path) -> int:
 
 
 def _forward(folder: Path) -> None:
-    plain = subprocess.run
+    """Have every ``python -m mainline.cli`` and ``python -m dvc`` of this process forked, however it is started."""
+    plain = subprocess.Popen.__init__
 
-    def run(command: Any, **options: Any) -> Any:
-        if not (isinstance(command, list) and command[:2] == [sys.executable, "-m"]):
-            return plain(command, **options)
-        place, environment = Path(options.get("cwd") or ".").resolve(), options.get("env") or os.environ
-        found = ask(str(folder / "socket"), command[2], command[3:], str(place), environment)
-        texts = [found[key] if options.get("text") else found[key].encode() for key in ("out", "err")]
-        if not options.get("capture_output"):
-            (options.get("stdout") or sys.stdout).write(found["out"])
-            (options.get("stderr") or sys.stderr).write(found["err"])
-        return subprocess.CompletedProcess(command, found["code"], *texts)
+    def start(self: Any, args: Any, *more: Any, **options: Any) -> None:
+        if isinstance(args, list) and args[:2] == [sys.executable, "-m"] and args[2] in MODULES.values():
+            args = [sys.executable, "-S", "-E", __file__, "ask", str(folder / "socket"), *args[2:]]
+        plain(self, args, *more, **options)
 
-    subprocess.run = run  # type: ignore[assignment]
+    subprocess.Popen.__init__ = start  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":
