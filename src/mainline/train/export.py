@@ -131,7 +131,8 @@ def convert(model: Any, inputs: Sequence[Mapping[str, str]]) -> bytes:
 def _canonical(onnx: Any) -> bytes:
     """Return the bytes of an ONNX model in an order that depends on its content alone.
 
-    The converter puts nodes that do not depend on each other in the order of their addresses in memory.
+    The converter puts nodes that do not depend on each other in the order of their addresses in memory, and so the
+    sets of operators.
     """
     waiting = sorted(onnx.graph.node, key=lambda node: bytes(node.SerializeToString(deterministic=True)))
     made = {item.name for item in (*onnx.graph.input, *onnx.graph.initializer)} | {""}
@@ -142,7 +143,9 @@ def _canonical(onnx: Any) -> bytes:
         ordered.append(ready)
         made |= set(ready.output)
     initializers = sorted(onnx.graph.initializer, key=lambda item: str(item.name))
-    del onnx.graph.node[:], onnx.graph.initializer[:]
+    opsets = sorted(onnx.opset_import, key=lambda item: str(item.domain))
+    del onnx.graph.node[:], onnx.graph.initializer[:], onnx.opset_import[:]
+    onnx.opset_import.extend(opsets)
     onnx.graph.node.extend(ordered)
     onnx.graph.initializer.extend(initializers)
     return bytes(onnx.SerializeToString(deterministic=True))
