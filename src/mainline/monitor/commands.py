@@ -138,15 +138,29 @@ def run(options: Options, labels: Path | None) -> int:
     done = drift(options)
     report = performance(options, labels, None)
     watched = [kept.watched for kept in done if kept.watched is not None]
-    met = levels(watched, settings.monitor, _moment(options.until, "--until") or dt.datetime.now(dt.UTC))
+    until = _moment(options.until, "--until") or dt.datetime.now(dt.UTC)
+    met = levels(watched, settings.monitor, until)
     for level in met:
         console.say(f"{level.name}: {level.words}", "pass" if level.met else "none" if level.met is None else "fail")
     path = Path(settings.monitor.folder) / "report.json"
     windows = [kept.judged.to_dict() for kept in done]
-    write_json(path, {"windows": windows, "performance": report, "levels": [level.__dict__ for level in met]})
+    found = {"windows": windows, "performance": report, "levels": [level.__dict__ for level in met]}
+    write_json(path, found | {"until": until.isoformat()})
     console.say(f"report ({path})", "none")
     codes = [drift_code(done), performance_code(report), 1 if any(level.met is False for level in met) else 0]
     return 1 if 1 in codes else max(codes)
+
+
+def report(options: Options, out: Path) -> None:
+    """Write monitor.md and monitor.html into ``out``, from the windows that are kept and what the last run found."""
+    from mainline.monitor.page import STATES, write_report
+    from mainline.monitor.page_view import load_view
+
+    now = _moment(options.until, "--until") or dt.datetime.now(dt.UTC)
+    view = load_view(_reference(options), load_settings().monitor, options.release, now)
+    marks: Mapping[bool | None, console.Mark] = {True: "pass", False: "fail", None: "warn"}
+    written = " and ".join(str(path) for path in write_report(view, out))
+    console.say(f"{STATES[view.good]}: {written}", marks[view.good])
 
 
 def _reference(options: Options) -> Profile:
