@@ -138,14 +138,12 @@ def run(options: Options, labels: Path | None) -> int:
     done = drift(options)
     report = performance(options, labels, None)
     watched = [kept.watched for kept in done if kept.watched is not None]
-    until = _moment(options.until, "--until") or dt.datetime.now(dt.UTC)
-    met = levels(watched, settings.monitor, until)
+    met = levels(watched, settings.monitor, _moment(options.until, "--until") or dt.datetime.now(dt.UTC))
     for level in met:
         console.say(f"{level.name}: {level.words}", "pass" if level.met else "none" if level.met is None else "fail")
     path = Path(settings.monitor.folder) / "report.json"
     windows = [kept.judged.to_dict() for kept in done]
-    found = {"windows": windows, "performance": report, "levels": [level.__dict__ for level in met]}
-    write_json(path, found | {"until": until.isoformat()})
+    write_json(path, {"windows": windows, "performance": report, "levels": [level.__dict__ for level in met]})
     console.say(f"report ({path})", "none")
     codes = [drift_code(done), performance_code(report), 1 if any(level.met is False for level in met) else 0]
     return 1 if 1 in codes else max(codes)

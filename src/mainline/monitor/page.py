@@ -85,7 +85,7 @@ def _banner(view: View) -> Banner:
         if view.overdue:
             why.append(f"nothing has been watched since {judged.end[:16]}: this is the state of then, not of today")
     why.append(f"performance: {verdict} ({view.performance.get('reason', '')})" if verdict else "performance: unknown")
-    why += [f"{level['name']}: {level['words']}" for level in view.levels if level["met"] is False]
+    why += [f"{level.name}: {level.words}" for level in view.levels if level.met is False]
     return Banner(STATES[view.good], "; ".join(why) + ".", view.good)
 
 
@@ -170,9 +170,9 @@ def _calibration(view: View) -> tuple[Block, ...]:
 def _levels(view: View) -> tuple[Block, ...]:
     words = {True: ("met", True), False: ("missed", False), None: ("not judged", None)}
     rows = tuple(
-        (str(level["name"]), Badge(*words[level["met"]]), str(level["words"])) for level in view.levels
+        (level.name, Badge(*words[level.met]), level.words) for level in view.levels
     )  # fmt: skip
-    table = [Table(("level", "", "found in the last run"), rows)] if rows else []
+    table = [Table(("level", "", "in the newest window"), rows)] if rows else []
     plots = _grid(page_plots.levels(view))
     return (Heading("Service levels"), *table, *plots) if table or plots else ()
 

@@ -22,7 +22,9 @@ FULL = 1.0  # the effect (sd, or share of rows) at which a colour is at its deep
 # Goes into the page's own style; --good and the like are the page's colours.
 STYLE = """
 :root { --amber: #d99a00; }
-@media (prefers-color-scheme: dark) { :root { --amber: #f2c766; } }
+@media (prefers-color-scheme: dark) {
+  .map, .key { --good: #1f8a57; --amber: #a87a00; --bad: #c8382d; }
+}
 .plots:has(.map) { grid-template-columns: minmax(0, 1fr); }
 .map { display: grid; grid-template-columns: minmax(4.5rem, 9rem) repeat(var(--n), minmax(0, 1fr)); gap: 2px; }
 .map .at { font-size: .72rem; color: var(--soft); white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }

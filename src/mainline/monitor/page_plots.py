@@ -19,6 +19,7 @@ MOST_TRENDS = 16
 MOST_CLASSES = 4
 NEWEST = 2  # windows whose scores are drawn
 STEPS = 20
+LEAST = 10  # a level of the score with fewer outcomes says nothing
 UNIT = (0.0, 1.0)
 
 
@@ -79,7 +80,7 @@ def _scores(name: str, window: str, profile: Profile, reference: Profile) -> str
     series = [Series(window, middle, _shares(profile, name, edges), "both"),
               Series("reference", middle, _shares(reference, name, edges))]  # fmt: skip
     title = f"Scores of {window}" + ("" if name == SCORE else f" {name.removeprefix(SCORE)}")
-    top = span([value for item in series for value in item.y], zero=True)
+    top = _from_zero([value for item in series for value in item.y])
     return line_chart(title, series, x_label="score", y_label="share of rows", y_range=top)
 
 
@@ -103,7 +104,7 @@ def calibration(view: View) -> list[str]:
     if told:
         ends = [told[-1], told[0]] if len(told) > 1 else told
         lines = [_reliability(str(item["window"]), item["by_score"]) for item in ends]
-        top = min(1.0, 1.1 * max(value or 0.0 for item in lines for value in [*item.x, *item.y]))
+        top = min(1.0, 1.1 * max([value or 0.0 for item in lines for value in [*item.x, *item.y]], default=1.0))
         found.append(
             line_chart("How often a score came true", lines, x_label="score", y_label="share that came true",
                        x_range=(0.0, top), y_range=(0.0, top), diagonal=True)
@@ -112,7 +113,7 @@ def calibration(view: View) -> list[str]:
 
 
 def _reliability(name: str, counted: dict[str, object]) -> Series:
-    levels = reliability(Profile.from_dict(counted))
+    levels = [level for level in reliability(Profile.from_dict(counted)) if level["rows"] >= LEAST]
     return Series(
         name, [(level["low"] + level["high"]) / 2 for level in levels], [level["share"] for level in levels], "both"
     )
@@ -161,7 +162,7 @@ def lag(view: View) -> list[str]:
     late = [item["lag_days"] for item in found]
     if any(value is not None for value in late):
         series = [Series("median", at, late, "both")]
-        plots.append(_named("Feedback lag, median", names, series, "days", y_range=span(late, zero=True)))
+        plots.append(_named("Feedback lag, median", names, series, "days", y_range=_from_zero(late)))
     return plots
 
 
@@ -189,7 +190,14 @@ def _named(
     zero: bool = False,
 ) -> str:
     around = (-0.4, max(len(names) - 1, 0) + 0.4)
-    up = y_range or span([*(value for item in series for value in item.y), level], zero=zero)
+    values = [*(value for item in series for value in item.y), level]
+    up = y_range or (_from_zero(values) if zero else span(values))
     return line_chart(
         title, series, x_label="window", y_label=y_label, names=names, x_range=around, y_range=up, level=level
     )
+
+
+def _from_zero(values: Sequence[float | None]) -> tuple[float, float]:
+    """Return a range from 0 that holds ``values``; of zeros alone, one that is not empty."""
+    low, high = span(values, zero=True)
+    return (low, high) if high > low else UNIT

@@ -118,6 +118,7 @@ def lag_table(view: View) -> list[Block]:
     rows = tuple(
         (name, f"{count:,}", f"{count / total:.0%}", f"{below / total:.0%}")
         for name, count, below in zip(names, counts, sums, strict=True)
+        if count
     )
     return [Table(("known after", "outcomes", "share", "share so far"), rows, numeric=(1, 2, 3))]
 

@@ -11,6 +11,7 @@ from typing import Any
 from mainline.config import Monitor
 from mainline.data.profile import Profile
 from mainline.files import read_json
+from mainline.monitor.levels import Level, levels
 from mainline.monitor.profile import reference_id
 from mainline.monitor.store import Kept, Store
 from mainline.monitor.verdict import ALARMS, GREEN
@@ -28,8 +29,7 @@ class View:
         windows: all that are kept, oldest first.
         reference: the champion's profile.
         performance: of the last run; empty without one.
-        levels: service levels of the last run.
-        until: when that run looked, ISO; empty if unknown.
+        levels: service levels of the newest window, as of ``now``.
         now: the moment that the report is for.
         rules: of params.yaml.
     """
@@ -37,8 +37,7 @@ class View:
     windows: Sequence[Kept]
     reference: Profile
     performance: Mapping[str, Any]
-    levels: Sequence[Mapping[str, Any]]
-    until: str
+    levels: Sequence[Level]
     now: dt.datetime
     rules: Monitor
 
@@ -68,7 +67,7 @@ class View:
 
         False: an alarm. None: it cannot be told.
         """
-        missed = any(level["met"] is False for level in self.levels)
+        missed = any(level.met is False for level in self.levels)
         verdict = self.performance.get("verdict")
         if self.newest is not None and self.newest.judged.verdict == "DRIFT" or verdict == "WORSE" or missed:
             return False
@@ -98,12 +97,7 @@ def load_view(reference: Profile, rules: Monitor, release: str, now: dt.datetime
         store = table if table.place.is_dir() else store
     report = folder / "report.json"
     found = read_json(report) if report.is_file() else {}
-    return View(
-        windows=store.all(),
-        reference=reference,
-        performance=found.get("performance") or {},
-        levels=found.get("levels") or (),
-        until=str(found.get("until") or ""),
-        now=now,
-        rules=rules,
-    )
+    windows = store.all()
+    newest = [kept.watched for kept in windows[-1:] if kept.watched is not None]
+    met = levels(newest, rules, now) if windows else ()
+    return View(windows, reference, found.get("performance") or {}, met, now, rules)
