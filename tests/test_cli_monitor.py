@@ -105,4 +105,5 @@ def test_the_report_is_written_from_what_was_kept(watched, monkeypatch) -> None:
     assert text.startswith("# ✅ All is well") and "2026-01-04" in text and "outcomes known" in text
     assert '<div class="map"' in (watched.folder / "made" / "monitor.html").read_text()
     code, output = watched.run("monitor", "report")
-    assert code == 0 and "It cannot be told" in output, "nobody has watched since January"
+    assert code == 0 and "Alarm" in output, "the newest record is older than it may be"
+    assert "nothing has been watched since 2026-01-05" in (watched.folder / "reports" / "monitor.md").read_text()
