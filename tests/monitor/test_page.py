@@ -202,3 +202,9 @@ def test_thousand_windows_show_the_newest(reference) -> None:
         kept.append(Kept(judged, None))
     html = heat_map(kept)
     assert html.count("<i class") == 2 * 36 + 6 and "2025-09-26" in html + kept[-1].judged.window
+
+
+def test_the_map_escapes_names_and_words(reference) -> None:
+    evil = '"><script>alert(1)</script>'
+    kept = window(1, "DRIFT", finding(evil, "DRIFT", words=evil), reason=evil)
+    assert set(Page(heat_map([kept])).tags) == {"div", "span", "i"}
