@@ -1,17 +1,11 @@
 from __future__ import annotations
 
-import datetime as dt
-import importlib.util
-import sys
-from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
 from mainline.errors import UserError
-from mainline.github import GitHub
 from mainline.monitor.tracker import Tracker, open_tracker
 from mainline.monitor.tracker_github import GitHubTracker
 from mainline.monitor.tracker_local import LocalTracker
@@ -19,38 +13,6 @@ from mainline.monitor.tracker_local import LocalTracker
 MARK = "<!-- mainline:monitor:bank:drift:age -->"
 BODY = f"{MARK}\nWhat happened.\n\n- a `code`\n---\n- not the fence\n"
 LABELS = ("monitoring", "drift")
-
-
-def _api() -> ModuleType:
-    path = Path(__file__).parents[1] / "workflows" / "api.py"
-    spec = importlib.util.spec_from_file_location("stand_in_tracker", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture
-def hub() -> Iterator[Any]:
-    with _api().hub() as held:
-        yield held
-
-
-@pytest.fixture
-def github(hub: Any) -> GitHubTracker:
-    return GitHubTracker(GitHub("ada/loans", _api().TOKEN, hub.url, lambda _: None))
-
-
-@pytest.fixture
-def local(tmp_path: Path) -> LocalTracker:
-    return LocalTracker(tmp_path / "issues", lambda: dt.datetime(2009, 7, 1, tzinfo=dt.UTC))
-
-
-@pytest.fixture(params=["github", "local"])
-def tracker(request: pytest.FixtureRequest) -> Tracker:
-    found: Tracker = request.getfixturevalue(request.param)
-    return found
 
 
 def test_what_is_opened_is_found_changed_and_found_again_when_closed(tracker: Tracker) -> None:

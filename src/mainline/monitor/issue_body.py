@@ -114,7 +114,7 @@ def code(text: str, most: int = 300) -> str:
 
 def _settled(text: str) -> str:
     lines = (line.rstrip() for line in text.replace("\r\n", "\n").split("\n"))
-    return "\n".join(line for line in lines if not line.startswith(REPORT)).strip()
+    return "\n".join(line for line in lines if line and not line.startswith(REPORT))
 
 
 def _what(signal: Signal, now: Standing) -> list[str]:

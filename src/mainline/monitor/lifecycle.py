@@ -114,7 +114,7 @@ def _act(signal: Signal, now: Standing, issue: Issue | None, setting: Setting) -
     if not now.on or now.last is None:
         return Action("nothing", first, "closed, and no alarm", issue.number)
     if now.last.end <= until:
-        return Action("nothing", first, "closed by a person, and no window with an alarm since", issue.number)
+        return Action("nothing", first, "closed, and no window with an alarm since", issue.number)
     kept = tuple(name for name in issue.labels if name != APPROVED) if APPROVED in issue.labels else None
     note = f" The label `{APPROVED}` stood for what was known then, and is taken off." if kept is not None else ""
     comment = f"It is back, in window {code(now.last.window)}.{note}"
