@@ -22,6 +22,8 @@ LARGEST = 60_000
 WHOLE = 64_000  # ours and a person's together; GitHub takes 65,536
 SAFE = str.maketrans("<>`|", "‹›ʼ¦")  # noqa: RUF001
 SHOWN, MEMBERS, KEPT = 12, 40, 30
+# In the state of a summary: letters of the columns' names together, and what stands for more.
+NAMES, EVERY = 4_000, "*"
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,8 @@ def state_line(signal: Signal, now: Standing) -> str:
     kept = [point.to_dict() for point in signal.points[-max(KEPT, now.clean + 1) :]] if runs else []
     state: dict[str, Any] = {"until": now.last.end if now.last else "", "points": kept}
     if signal.members:
-        state["columns"] = sorted({member.column for member in signal.members})
+        names = sorted({member.column for member in signal.members})
+        state["columns"] = names if sum(map(len, names)) < NAMES else [EVERY]
     # Only the letters of this text must not end the comment.
     text = json.dumps(state, sort_keys=True).replace("<", "\\u003c").replace(">", "\\u003e").replace("--", "-\\u002d")
     return f"{STATE}{text} -->"

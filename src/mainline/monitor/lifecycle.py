@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from mainline.monitor.alarms import SINGLE, Point, Signal, Standing, mark, standing, summary
-from mainline.monitor.issue_body import Setting, body, code, compose, read_state, same, title
+from mainline.monitor.issue_body import EVERY, Setting, body, code, compose, read_state, same, title
 from mainline.monitor.issue_words import APPROVED, labels
 from mainline.monitor.tracker import Issue
 
@@ -134,7 +134,7 @@ def _covered(signal: Signal, issue: Issue | None, setting: Setting) -> Action:
 def _told(signal: Signal, now: Standing, told: Mapping[str, object]) -> bool:
     """Return whether the summary, which a person has closed, told of this alarm and nothing new has happened."""
     names = told.get("columns")
-    listed = isinstance(names, list) and signal.column in names
+    listed = isinstance(names, list) and (signal.column in names or EVERY in names)
     return listed and now.last is not None and now.last.end <= str(told.get("until", ""))
 
 
