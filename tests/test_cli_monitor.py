@@ -57,6 +57,8 @@ def test_a_calm_log_a_broken_one_and_what_comes_of_it(watched, monkeypatch) -> N
     assert [item["verdict"] for item in report["windows"]] == ["OK"] * 4
     assert report["performance"]["verdict"] == "OK" and report["performance"]["coverage"] == 1.0
     assert "The estimate comes from the scores alone" in output
+    monkeypatch.delenv("GITHUB_REPOSITORY", raising=False)
+    assert watched.run("monitor", "issues")[0] == 0 and not (watched.folder / ".mainline" / "issues").exists()
 
     # When the fifth day comes with an upstream release that writes CELLULAR
     for line in watched.lines:
@@ -65,6 +67,16 @@ def test_a_calm_log_a_broken_one_and_what_comes_of_it(watched, monkeypatch) -> N
     write(watched.log, watched.lines)
     code, output = watched.run("monitor", "drift", "--until", "2026-01-06")
     assert code == 1 and "2026-01-05: DRIFT" in output and "looks like cellular renamed" in output
+    # One issue for it, and one more if the monitor cannot be run
+    code, output = watched.run("monitor", "issues", "--dry-run")
+    assert code == 0 and "would open Broken contract: `contact` (bank)" in output
+    code, output = watched.run("monitor", "issues", "--url", "https://example.org/runs/1")
+    issue = watched.folder / ".mainline" / "issues" / "1.md"
+    assert code == 0 and "open #1" in output and "looks like cellular renamed" in issue.read_text()
+    assert watched.run("monitor", "issues")[1].strip().endswith("no issue changed")
+    assert watched.run("monitor", "blind", "--why", "no log")[0] == 0 and issue.with_name("2.md").exists()
+    code, output = watched.run("monitor", "blind", "--clear")
+    assert code == 0 and "#2 Monitoring is blind: closed" in output
     # Then it is told once, silence is no green, and nothing is watched twice
     assert watched.run("monitor", "drift", "--until", "2026-01-06")[0] == 0
     code, output = watched.run("monitor", "drift", "--until", "2026-01-08")
