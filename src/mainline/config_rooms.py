@@ -179,3 +179,4 @@ class Monitor(Room):
     min_labels: int = Field(default=100, ge=1)
     latency_p99_ms: float | None = Field(default=None, gt=0)
     min_volume: int | None = Field(default=None, ge=0)
+    max_beat_hours: float = Field(default=48.0, gt=0)

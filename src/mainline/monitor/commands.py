@@ -77,6 +77,11 @@ def profile(options: Options, out: Path | None) -> None:
 
 def drift(options: Options) -> list[Kept]:
     """Watch the windows that have ended since the last one watched, print and return them."""
+    return _drift(options)[0]
+
+
+def _drift(options: Options) -> tuple[list[Kept], list[Kept]]:
+    """Do as :func:`drift`; return also what stands: the newest window watched so far, if there is one."""
     settings, reference = load_settings(), _reference(options)
     scanning = _scanning(options, settings, reference, whole=False)
     rules = settings.monitor
@@ -88,7 +93,7 @@ def drift(options: Options) -> list[Kept]:
         _show(kept)
     if not done:
         console.say(f"no {rules.window} has ended since the last one watched ({store.place})")
-    return done
+    return done, (done or store.all())[-1:]
 
 
 def drift_code(done: Sequence[Kept]) -> int:
@@ -135,7 +140,7 @@ def run(options: Options, labels: Path | None) -> int:
     from mainline.monitor.levels import levels
 
     settings = load_settings()
-    done = drift(options)
+    done, stands = _drift(options)
     report = performance(options, labels, None)
     watched = [kept.watched for kept in done if kept.watched is not None]
     met = levels(watched, settings.monitor, _moment(options.until, "--until") or dt.datetime.now(dt.UTC))
@@ -145,7 +150,8 @@ def run(options: Options, labels: Path | None) -> int:
     windows = [kept.judged.to_dict() for kept in done]
     write_json(path, {"windows": windows, "performance": report, "levels": [level.__dict__ for level in met]})
     console.say(f"report ({path})", "none")
-    codes = [drift_code(done), performance_code(report), 1 if any(level.met is False for level in met) else 0]
+    # An alarm goes on standing on the days on which no window ends.
+    codes = [drift_code(stands), performance_code(report), 1 if any(level.met is False for level in met) else 0]
     return 1 if 1 in codes else max(codes)
 
 
