@@ -98,7 +98,7 @@ def monitor_heartbeat(log: Log = "") -> None:
 
 @ci_monitor.command("enable")
 def monitor_enable(log: Log = "") -> None:
-    """Enable both workflows, before GitHub switches them off. Exit code 1 if a person did, though a log is configured."""
+    """Enable both workflows before GitHub switches them off. Exit code 1 if a person has, though there is a log."""
     from mainline.ci.heartbeat import keep_enabled
     from mainline.ci.monitor import is_configured
     from mainline.github import connect

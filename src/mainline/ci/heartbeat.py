@@ -7,7 +7,6 @@ the API begins the 60 days anew.
 from __future__ import annotations
 
 import datetime as dt
-from pathlib import Path
 
 from mainline.ci.monitor_state import Beat
 from mainline.console import say, warn
@@ -16,7 +15,6 @@ from mainline.github import GitHub
 WORKFLOWS = ("monitor.yml", "heartbeat.yml")
 ACTIVE = ("active", "disabled_inactivity")
 AHEAD = dt.timedelta(hours=1)  # that the clocks of two runners may differ
-FOLDER = Path(".github", "workflows")
 
 
 def judge(beat: Beat | None, now: dt.datetime, hours: float) -> tuple[bool, str]:
@@ -40,9 +38,10 @@ def keep_enabled(server: GitHub) -> list[str]:
     """
     off = []
     for name in WORKFLOWS:
-        state = server.workflow_state(name)
+        found = server.call("GET", f"actions/workflows/{name}")
+        state = str(found.get("state")) if isinstance(found, dict) else "unknown"
         if state in ACTIVE:
-            server.enable_workflow(name)
+            server.call("PUT", f"actions/workflows/{name}/enable")
             say(f"{name} is enabled" + ("" if state == "active" else " again: GitHub had switched it off"), "pass")
         else:
             warn(f"{name}: {state}; it was not us who switched it off: Actions, {name}, Enable workflow")

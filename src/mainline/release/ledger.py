@@ -20,7 +20,7 @@ from mainline.errors import UserError
 from mainline.release.begin import README, prepare, said
 from mainline.release.draft import draft_ledger, draft_states
 from mainline.release.origin import fetch, push
-from mainline.release.repo import BRANCH, REF, SEEN, WATCHED, Moved, Repo, moved
+from mainline.release.repo import BRANCH, SEEN, WATCHED, Moved, Repo, moved
 from mainline.release.state import (
     ENVIRONMENTS,
     Entry,
