@@ -32,6 +32,7 @@ GROUND = {
 # Storage is a house of its own beside the pipeline.
 STORAGE = {"mainline.dvc", "mainline.objects", "mainline.plugins", "mainline.remote"}
 MEASURES = ("metrics", "bootstrap", "calibration", "slices", "threshold")
+PAGE = ("blocks", "charts", "document")
 TOP = {"mainline.stages", "mainline.summary", "mainline.deliver"}
 HEAVY = ("pandas", "numpy", "scipy", "sklearn", "mlflow", "pydantic", "pandera", "pyarrow", "matplotlib", "skops")
 
@@ -78,7 +79,7 @@ def faults(name: str, imports: set[str]) -> list[str]:
         return sorted(bad | {item for item in imports if item not in known and item.split(".")[1] not in rooms})
     if room == "monitor":
         # Realised performance is measured by the code that measured the champion, or the two could not be compared.
-        known = below | {f"mainline.evaluate.{part}" for part in MEASURES} | {"mainline.train.artifact"}
+        known = below | {f"mainline.evaluate.{part}" for part in (*MEASURES, *PAGE)} | {"mainline.train.artifact"}
         rooms = ("monitor", "data")
         return sorted(bad | {item for item in imports if item not in known and item.split(".")[1] not in rooms})
     if room in FLOORS or room == "ci":

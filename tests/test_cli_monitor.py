@@ -93,3 +93,17 @@ def test_mistakes_are_said(scratch) -> None:
     scratch.write()
     code, output = scratch.run("monitor", "drift")
     assert code == 1 and "artifacts/profile.json: not there" in output
+
+
+def test_the_report_is_written_from_what_was_kept(watched, monkeypatch) -> None:
+    monkeypatch.setenv("MAINLINE_LOG", str(watched.log.parent))
+    code, output = watched.run("monitor", "run", "--until", "2026-01-05")
+    assert code == 0, output
+    code, output = watched.run("monitor", "report", "--until", "2026-01-05", "--out", "made")
+    assert code == 0 and "All is well: made/monitor.md and made/monitor.html" in output, output
+    text = (watched.folder / "made" / "monitor.md").read_text()
+    assert text.startswith("# ✅ All is well") and "2026-01-04" in text and "outcomes known" in text
+    assert '<div class="map"' in (watched.folder / "made" / "monitor.html").read_text()
+    code, output = watched.run("monitor", "report")
+    assert code == 0 and "Alarm" in output, "the newest record is older than it may be"
+    assert "nothing has been watched since 2026-01-05" in (watched.folder / "reports" / "monitor.md").read_text()

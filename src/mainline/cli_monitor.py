@@ -98,3 +98,16 @@ def monitor_run(
     from mainline.monitor.commands import Options, run
 
     raise typer.Exit(run(Options(place, reference, since, until, release, dask=dask), labels))
+
+
+@monitor.command("report")
+def monitor_report(
+    out: Annotated[Path, typer.Option(help="folder of the report")] = Path("reports"),
+    reference: Reference = "",
+    until: Annotated[str, typer.Option(help="the moment that it is for, UTC; default: now")] = "",
+    release: Release = "",
+) -> None:
+    """Write what the kept windows and the last run say, as monitor.md and monitor.html."""
+    from mainline.monitor.commands import Options, report
+
+    report(Options(reference=reference, until=until, release=release), out)

@@ -157,6 +157,18 @@ def run(options: Options, labels: Path | None) -> int:
     return 1 if 1 in codes else max(codes)
 
 
+def report(options: Options, out: Path) -> None:
+    """Write monitor.md and monitor.html into ``out``, from the windows that are kept and what the last run found."""
+    from mainline.monitor.page import STATES, write_report
+    from mainline.monitor.page_view import load_view
+
+    now = _moment(options.until, "--until") or dt.datetime.now(dt.UTC)
+    view = load_view(_reference(options), load_settings().monitor, options.release, now)
+    marks: Mapping[bool | None, console.Mark] = {True: "pass", False: "fail", None: "warn"}
+    written = " and ".join(str(path) for path in write_report(view, out))
+    console.say(f"{STATES[view.good]}: {written}", marks[view.good])
+
+
 def _reference(options: Options) -> Profile:
     path = Path(options.reference or PROFILE)
     raw = read_json(path)
