@@ -83,7 +83,7 @@ def faults(name: str, imports: set[str]) -> list[str]:
         rooms = ("monitor", "data")
         return sorted(bad | {item for item in imports if item not in known and item.split(".")[1] not in rooms})
     if room in FLOORS or room == "ci":
-        rooms = (*FLOORS, "serve", "ci") if room == "ci" else FLOORS[: FLOORS.index(room) + 1]
+        rooms = (*FLOORS, "serve", "monitor", "ci") if room == "ci" else FLOORS[: FLOORS.index(room) + 1]
         # Who holds a lock against its objects, and who pushes them, needs the storage.
         known = below | STORAGE if room in (*FLOORS[3:], "ci") else below
         if room in ("release", "rollout"):

@@ -8,11 +8,13 @@ from typing import Annotated
 
 import typer
 
+from mainline.cli_ci_monitor import ci_monitor
 from mainline.cli_ci_release import ci_release, ci_rollback
 
 ci = typer.Typer(help="What the workflows call.", no_args_is_help=True, rich_markup_mode=None)
 github = typer.Typer(help="Settings of the repository on GitHub.", no_args_is_help=True, rich_markup_mode=None)
 ci.add_typer(ci_release, name="release")
+ci.add_typer(ci_monitor, name="monitor")
 ci.command("rollback")(ci_rollback)
 
 

@@ -182,3 +182,4 @@ class Monitor(Room):
     clean_windows: int = Field(default=3, ge=1)
     summary_columns: int = Field(default=3, ge=1)
     mute_days: int = Field(default=30, ge=1)
+    max_beat_hours: float = Field(default=48.0, gt=0)

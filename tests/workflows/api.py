@@ -37,6 +37,7 @@ class Hub:
     permissions: dict[str, str] = field(default_factory=dict)
     issues: list[dict[str, Any]] = field(default_factory=list)
     approvals: list[dict[str, Any]] = field(default_factory=list)
+    workflows: dict[str, str] = field(default_factory=dict)
     artifacts: Path | None = None
     calls: list[str] = field(default_factory=list)
     raw: bytes | None = None
@@ -94,6 +95,10 @@ class Hub:
             return (200, {"permission": known}) if known else (404, {"message": "Not Found"})
         elif re.fullmatch(r"/actions/runs/\d+/approvals", path):
             return 200, self.approvals
+        elif found := re.fullmatch(r"/actions/workflows/([\w.-]+)", path):
+            return 200, {"state": self.workflows.get(found[1], "active")}
+        elif found := re.fullmatch(r"/actions/workflows/([\w.-]+)/enable", path):
+            self.workflows[found[1]] = "active"
         elif path == "/actions/artifacts":
             named = [(number, name) for number, name in enumerate(self.held(), 1) if name == query.get("name")]
             return 200, {"artifacts": [{"id": number, "name": name, "expired": False} for number, name in named]}

@@ -119,6 +119,7 @@ class Place:
     token: str
     lent: Path = BIN.parent
     calls: list[str] = field(default_factory=list)
+    variables: dict[str, str] = field(default_factory=dict)
 
     @property
     def clone(self) -> Path:
@@ -234,6 +235,8 @@ class Place:
             "--env", f"UV_CACHE_DIR={Path.home() / '.cache' / 'uv'}",
             "--env", f"LENT={'' if real else self.lent}",
         ]  # fmt: skip
+        for name, value in self.variables.items():
+            command += ["--var", f"{name}={value}"]
         for action, folder in self._stand_ins().items():
             command += ["--local-repository", f"{action}={folder}"]
         quiet = {"XDG_CACHE_HOME": str(self.top / "cache"), "XDG_CONFIG_HOME": str(self.top / "config"), "PATH": path}

@@ -26,9 +26,12 @@ WRITES = {
     ("release.yml", "issue"): {"issues"},
     ("rollback.yml", "rollback"): {"contents"},
     ("rollback.yml", "issue"): {"issues"},
+    ("monitor.yml", "watch"): {"contents", "issues"},
+    ("heartbeat.yml", "alive"): {"issues"},
+    ("heartbeat.yml", "enable"): {"actions"},
 }
-# What changes production is never cut off; of everything else only the newest run counts.
-WHOLE = {"release.yml", "rollback.yml"}
+# What changes production or what is known of it is never cut off; of everything else only the newest run counts.
+WHOLE = {"release.yml", "rollback.yml", "monitor.yml"}
 TOKEN_STEPS = {
     "pull-request.yml": {"mainline ci lock", "mainline ci status", "mainline ci comment"},
     "report.yml": {"mainline ci receive .mainline/report"},
@@ -36,6 +39,11 @@ TOKEN_STEPS = {
         f"mainline ci release {word}" for word in ("plan", "build", "unpack", "staged", "approve", "rollout", "issue")
     },
     "rollback.yml": {"mainline ci rollback", "mainline ci release issue"},
+    "monitor.yml": {
+        *(f"mainline ci monitor {word}" for word in ("begin", "save", "beat")),
+        *(f"mainline monitor {word}" for word in ("issues", "blind")),
+    },
+    "heartbeat.yml": {"mainline ci monitor heartbeat", "mainline ci monitor enable", "mainline monitor blind"},
 }
 
 
@@ -175,3 +183,34 @@ def test_production_comes_after_staging_and_after_people() -> None:
     assert commands.index("mainline ci release approve") < commands.index("mainline ci release rollout")
     # Where attestations cannot be had, a release goes on without.
     assert all("attest" not in str(job.get("needs", "")) for job in jobs.values())
+
+
+MONITOR = [
+    ("cancel-in-progress: false", "cancel-in-progress: true", "a run is cut off"),
+    ("  group: monitor\n", "  group: monitor-${{ github.run_id }}\n", "two of them could run at once"),
+    ("      issues: write\n", "      issues: write\n      actions: write\n", "watch: may write"),
+    ("run: mainline ci monitor watch", "run: mainline ci monitor watch || true", "an exit code is swallowed"),
+    ("run: mainline ci monitor conclude", "run: mainline ci monitor conclude\n        continue-on-error: true",
+     "continue-on-error"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("sound", "planted", "words"), MONITOR, ids=[item[1].strip()[-40:] for item in MONITOR])
+def test_a_fault_planted_in_the_monitor_is_found(sound: str, planted: str, words: str) -> None:
+    text = (ROOT / ".github/workflows/monitor.yml").read_text(encoding="utf-8")
+    assert sound in text
+    found = faults("monitor.yml", text.replace(sound, planted, 1))
+    assert any(words in fault for fault in found), found
+
+
+def test_windows_are_kept_before_they_are_told_and_the_beat_comes_after_both() -> None:
+    steps = yaml.safe_load((ROOT / ".github/workflows/monitor.yml").read_text(encoding="utf-8"))["jobs"]["watch"][
+        "steps"
+    ]
+    runs = [str(step.get("run", "")).split(" --")[0] for step in steps]
+    order = ["ci monitor watch", "ci monitor save", "monitor issues", "ci monitor beat", "ci monitor conclude"]
+    places = [runs.index(f"mainline {word}") for word in order]
+    assert places == sorted(places)
+    # An alarm makes the run red in its last step, which is no failure of the monitor; what fails before is one.
+    (blind,) = [index for index, step in enumerate(steps) if str(step.get("if", "")).startswith("failure()")]
+    assert runs[blind] == "mainline monitor blind" and places[-2] < blind < places[-1] == len(steps) - 1
