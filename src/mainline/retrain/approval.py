@@ -40,7 +40,7 @@ def approved(tracker: Tracker, number: int) -> Approval:
     """Return the approval on issue ``number``, as the tracker knows it.
 
     Raises:
-        NotApproved: it is no open issue of the monitor's, has no label, or has it from somebody without write permission.
+        NotApproved: it is no open issue of the monitor's, has no label, or has it from somebody who may not write.
     """
     issue = next((item for item in tracker.all() if item.number == number), None)
     if issue is None:

@@ -84,7 +84,7 @@ def unknown(files: Sequence[Path], have: Path) -> list[Path]:
         content = sha256(file)
         if known.get(file.name, content) != content:
             raise UserError(
-                f"{file.name}: is not what {have.name}/{file.name} holds; a batch that was learned from does not change",
+                f"{file.name}: is not what {have.name}/{file.name} holds; a batch once learned from does not change",
                 "deliver corrected rows under a new name, or put them into the data by hand, in a pull request",
             )
         if content not in known.values():

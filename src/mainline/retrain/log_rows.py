@@ -52,7 +52,7 @@ def batch_of(labelled: pd.DataFrame, marks: Mapping[str, Marks], settings: Setti
 
 
 def gather(place: str, settings: Settings, data: Path, as_of: dt.date, into: Path) -> tuple[list[Path], str]:
-    """Write the rows of the log in ``place`` that matured by ``as_of`` and are newer than ``data`` to a batch in ``into``.
+    """Write the log's rows that matured by ``as_of`` and are newer than those in ``data`` to a batch in ``into``.
 
     Return its path (none: no such row), and a sentence about how many of them have an outcome.
 

@@ -66,8 +66,8 @@ def validate(tree: Path) -> None:
 def train(tree: Path, folder: str, *, remote: bool) -> None:
     """Add the data, run the pipeline, and push what the branch needs.
 
-    The remote inside the repository gets the data in any case, since its objects are committed with the branch; it never
-    gets outputs. Another remote is written only with ``remote``.
+    The remote inside the repository gets the data in any case, since its objects are committed with the branch; it
+    never gets outputs. Another remote is written only with ``remote``.
 
     Raises:
         UserError: a stage stopped, or storage refused.

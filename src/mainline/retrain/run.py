@@ -141,7 +141,8 @@ class Job:
         with working("training"):
             pipeline.train(tree, folder, remote=remote)
         title = words.title(chosen, str(as_of))
-        self.repository.git("add", "--all", at=tree)
+        self.repository.git("add", "--update", at=tree)
+        self.repository.git("add", "--", ".dvc", at=tree)  # objects of the remote that lives in the repository
         text = words.message(title, chosen, self.approval, f"{KEY} {key}")
         new = self.repository.commit(tree, text, self.identity)
         with working("comparing with the champion"):
@@ -206,8 +207,8 @@ def retrain(
 ) -> Outcome:
     """Propose a model that has learned from the next batches; the work tree in ``root`` stays as it is.
 
-    ``server`` is where the pull request is opened (with ``ask.push``); ``credentials`` is git's environment for the remote;
-    ``identity`` is the commit's author (name, email), else the user.
+    ``server`` is where the pull request is opened (with ``ask.push``); ``credentials`` is git's environment for the
+    remote; ``identity`` is the commit's author (name, email), else the user.
 
     Raises:
         NotApproved: nobody who may has approved it.

@@ -16,7 +16,9 @@ def show(found: Outcome) -> int:
     mark: Mark = "pass" if found.code == 0 else "warn"
     say(found.reason, mark)
     if found.commit:
-        say(f"{found.branch} at {found.commit[:12]}" + (f", first comparison: {found.verdict}" if found.verdict else ""))
+        say(
+            f"{found.branch} at {found.commit[:12]}" + (f", first comparison: {found.verdict}" if found.verdict else "")
+        )
     if found.pull_request:
         say(f"pull request: {found.pull_request}")
     return found.code

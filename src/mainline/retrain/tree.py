@@ -1,4 +1,4 @@
-"""A work tree of its own for the retraining, so that nobody's files are touched, and the branch that comes out of it."""
+"""A work tree of its own for the retraining, so that nobody's files are touched, and the branch that it gives."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ class Repository:
         try:
             done = child.run(command, at or self.root, seconds=SECONDS, environment=environment)
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise UserError(f"git {arguments[0]}: {error}", "is git installed, and this folder a repository?") from error
+            raise UserError(
+                f"git {arguments[0]}: {error}", "is git installed, and this folder a repository?"
+            ) from error
         if done.returncode != 0:
             if check:
                 raise UserError(f"git {arguments[0]}: {' '.join(done.stderr.split())[-300:]}", "see git's own words")

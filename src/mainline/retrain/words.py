@@ -50,8 +50,8 @@ def body(
             "",
             *_models(trained.verdict, base),
             "",
-            "The workflow `pull request` judges this branch as any other: the status `mainline/verdict` decides. Merging "
-            "makes the new model the champion and begins its release; closing this changes nothing.",
+            "The workflow `pull request` judges this branch as any other: the status `mainline/verdict` decides. "
+            "Merging makes the new model the champion and begins its release; closing this changes nothing.",
             "",
         ]
     )
@@ -106,7 +106,9 @@ def _span(window: Mapping[str, Any]) -> str:
 
 def _models(verdict: Mapping[str, Any] | None, base: str) -> list[str]:
     if verdict is None:
-        return ["They could not be compared here; the log of this run says why, and the pull request's run tries again."]
+        return [
+            "They could not be compared here; the log of this run says why, and the pull request's run tries again."
+        ]
     metrics = [entry for entry in verdict["metrics"] if entry["difference"] is not None]
     table = [
         "| metric | champion | challenger | difference | interval |",
