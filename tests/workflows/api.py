@@ -48,9 +48,9 @@ class Hub:
 
     def side(self, branch: str) -> dict[str, Any]:
         """Return what GitHub says of a branch of the hosted repository."""
-        named = ["git", "rev-parse", f"refs/heads/{branch}"]
-        sha = subprocess.run(named, cwd=self.origin, capture_output=True, text=True).stdout.strip() if self.origin else ""
-        return {"ref": branch, "sha": sha or "a" * 40, "repo": {"full_name": "ada/loans"}}
+        command = ["git", "rev-parse", f"refs/heads/{branch}"]
+        done = subprocess.run(command, cwd=self.origin, capture_output=True, text=True, check=True)
+        return {"ref": branch, "sha": done.stdout.strip(), "repo": {"full_name": "ada/loans"}}
 
     def held(self) -> list[str]:
         """Return the names of the artifacts, sorted."""
@@ -91,6 +91,8 @@ class Hub:
             pull = self.pulls.get(int(found[1]))
             if pull and method == "PATCH":
                 pull.update(body)
+            if pull and self.origin:
+                pull["head"] = self.side(pull["head"]["ref"])
             return (200, pull) if pull else (404, {"message": "Not Found"})
         elif found := re.fullmatch(r"/issues/(\d+)/comments", path):
             if method == "GET":
