@@ -183,3 +183,10 @@ class Monitor(Room):
     summary_columns: int = Field(default=3, ge=1)
     mute_days: int = Field(default=30, ge=1)
     max_beat_hours: float = Field(default=48.0, gt=0)
+
+
+class Retrain(Room):
+    """Where new batches come from (see ``mainline.retrain``)."""
+
+    source: str = Field(default="log", min_length=1)
+    batches: int | None = Field(default=None, ge=1)
