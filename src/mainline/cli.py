@@ -14,8 +14,8 @@ from mainline.cli_kubernetes import kubernetes
 from mainline.cli_log import log
 from mainline.cli_monitor import monitor
 from mainline.cli_release import registry, release, trace
-from mainline.cli_rollout import rollback, rollout
 from mainline.cli_replay import replay
+from mainline.cli_rollout import rollback, rollout
 from mainline.cli_score import score
 from mainline.cli_serve import serve
 from mainline.threads import SINGLE

@@ -1,1 +1,1 @@
-"""The future, played as live traffic: rows as requests, outcomes when they become known, faults where they are wanted."""
+"""The future, played as live traffic: rows as requests, outcomes when they are known, faults where they are wanted."""
