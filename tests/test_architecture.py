@@ -25,6 +25,7 @@ GROUND = {
         "paths",
         "threads",
         "github",
+        "github_retry",
         "child",
     )
 }

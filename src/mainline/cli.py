@@ -15,6 +15,7 @@ from mainline.cli_log import log
 from mainline.cli_monitor import monitor
 from mainline.cli_release import registry, release, trace
 from mainline.cli_replay import replay
+from mainline.cli_retrain import retrain
 from mainline.cli_rollout import rollback, rollout
 from mainline.cli_score import score
 from mainline.cli_serve import serve
@@ -59,6 +60,7 @@ app.command()(trace)
 app.command()(rollback)
 app.add_typer(monitor, name="monitor")
 app.command()(replay)
+app.command()(retrain)
 
 
 @app.command()

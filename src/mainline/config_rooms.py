@@ -179,3 +179,10 @@ class Monitor(Room):
     min_labels: int = Field(default=100, ge=1)
     latency_p99_ms: float | None = Field(default=None, gt=0)
     min_volume: int | None = Field(default=None, ge=0)
+
+
+class Retrain(Room):
+    """Where new batches come from (see ``mainline.retrain``)."""
+
+    source: str = Field(default="log", min_length=1)
+    batches: int | None = Field(default=None, ge=1)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import re
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from mainline.errors import UserError
+from mainline.github_retry import PAUSES, Refused, Unanswered, limited, pause_of
 
 State = Literal["success", "failure", "pending"]
 SECONDS = 20.0
@@ -38,6 +41,14 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         """Follow nothing."""
 
 
+class _Again(Exception):
+    """The call was not carried out; it may be in ``seconds``."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.seconds = seconds
+
+
 @dataclass(frozen=True)
 class GitHub:
     """One repository on one server; ``token`` never appears in a message."""
@@ -45,62 +56,63 @@ class GitHub:
     repository: str
     token: str
     api: str = "https://api.github.com"
+    pause: Callable[[float], None] = field(default=time.sleep, compare=False)
 
     def set_status(self, commit: str, state: State, description: str, url: str = "") -> None:
         """Set the commit status ``mainline/verdict``."""
         body = {"state": state, "context": "mainline/verdict", "description": _short(description, 140)}
-        self._call("POST", f"statuses/{_sha(commit)}", body | ({"target_url": url} if url else {}))
+        self.call("POST", f"statuses/{_sha(commit)}", body | ({"target_url": url} if url else {}))
 
     def add_check(self, commit: str, conclusion: Literal["success", "failure"], title: str, summary: str) -> None:
         """Add a finished check run ``mainline report`` that shows ``summary`` (Markdown)."""
         output = {"title": _short(title, 250), "summary": fit(summary)}
         body = {"name": "mainline report", "head_sha": _sha(commit), "status": "completed"}
-        self._call("POST", "check-runs", body | {"conclusion": conclusion, "output": output})
+        self.call("POST", "check-runs", body | {"conclusion": conclusion, "output": output})
 
     def pull_request(self, number: int) -> dict[str, Any]:
         """Return what GitHub knows of a pull request."""
-        found = self._call("GET", f"pulls/{number:d}")
+        found = self.call("GET", f"pulls/{number:d}")
         return found if isinstance(found, dict) else {}
 
     def commit(self, reference: str) -> str:
         """Return the full hash of the commit that a branch or a tag stands for."""
-        found = self._call("GET", f"commits/{urllib.parse.quote(reference, safe='')}")
+        found = self.call("GET", f"commits/{urllib.parse.quote(reference, safe='')}")
         return _sha(str(found.get("sha", "")) if isinstance(found, dict) else "")
 
     def comment(self, number: int, body: str) -> None:
         """Write our one comment on a pull request, or put ``body`` in the place of what it said."""
         body = fit(f"{MARK}\n{body}")
         for page in range(1, PAGES + 1):
-            found = self._call("GET", f"issues/{number:d}/comments?per_page=100&page={page}")
+            found = self.call("GET", f"issues/{number:d}/comments?per_page=100&page={page}")
             entries = found if isinstance(found, list) else []
             for entry in entries:
                 # Anyone can write the mark; only a bot's comment can be ours.
                 ours = (entry.get("user") or {}).get("type") == "Bot"
                 if ours and str(entry.get("body", "")).startswith(MARK):
-                    self._call("PATCH", f"issues/comments/{int(entry['id'])}", {"body": body})
+                    self.call("PATCH", f"issues/comments/{int(entry['id'])}", {"body": body})
                     return
             if len(entries) < 100:
                 break
-        self._call("POST", f"issues/{number:d}/comments", {"body": body})
+        self.call("POST", f"issues/{number:d}/comments", {"body": body})
 
     def issue(self, mark: str, title: str, body: str, label: str) -> int:
         """Open the one issue whose body begins with ``mark``, or renew the open one; return its number."""
         content = {"title": _short(title, 250), "body": fit(f"{mark}\n{body}")}
         for page in range(1, PAGES + 1):
-            found = self._call("GET", f"issues?state=open&labels={label}&per_page=100&page={page}")
+            found = self.call("GET", f"issues?state=open&labels={label}&per_page=100&page={page}")
             entries = found if isinstance(found, list) else []
             for entry in entries:
                 ours = (entry.get("user") or {}).get("type") == "Bot"
                 if ours and str(entry.get("body") or "").startswith(mark):
-                    self._call("PATCH", f"issues/{int(entry['number'])}", content)
+                    self.call("PATCH", f"issues/{int(entry['number'])}", content)
                     return int(entry["number"])
             if len(entries) < 100:
                 break
-        return int(self._call("POST", "issues", content | {"labels": [label]})["number"])
+        return int(self.call("POST", "issues", content | {"labels": [label]})["number"])
 
     def approvals(self, run: int, environment: str) -> list[dict[str, str]]:
         """Return who reviewed this run's deployment to ``environment``: ``user``, ``state``, ``comment``."""
-        found = self._call("GET", f"actions/runs/{run:d}/approvals")
+        found = self.call("GET", f"actions/runs/{run:d}/approvals")
         return [
             {
                 "user": str((entry.get("user") or {}).get("login", "")),
@@ -113,7 +125,7 @@ class GitHub:
 
     def artifacts(self, name: str) -> list[int]:
         """Return the numbers of the repository's artifacts of that name which have not expired, newest first."""
-        found = self._call("GET", f"actions/artifacts?per_page=100&name={urllib.parse.quote(name, safe='')}")
+        found = self.call("GET", f"actions/artifacts?per_page=100&name={urllib.parse.quote(name, safe='')}")
         entries = found.get("artifacts") or [] if isinstance(found, dict) else []
         return sorted((int(entry["id"]) for entry in entries if not entry.get("expired")), reverse=True)
 
@@ -147,36 +159,65 @@ class GitHub:
 
     def apply_ruleset(self, rules: Mapping[str, Any]) -> str:
         """Make ``rules`` the repository's ruleset of that name; return "created" or "updated"."""
-        found = self._call("GET", "rulesets?per_page=100")
+        found = self.call("GET", "rulesets?per_page=100")
         for entry in found if isinstance(found, list) else []:
             if entry.get("name") == rules["name"]:
-                self._call("PUT", f"rulesets/{int(entry['id'])}", rules)
+                self.call("PUT", f"rulesets/{int(entry['id'])}", rules)
                 return "updated"
-        self._call("POST", "rulesets", rules)
+        self.call("POST", "rulesets", rules)
         return "created"
 
-    def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """Return the parsed answer.
+    def call(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, made: Callable[[], Any] | None = None
+    ) -> Any:
+        """Return the parsed answer; a rate limit, a server's error and a dropped connection are tried again.
+
+        A POST that got no answer may have been carried out. It is repeated only if ``made`` is given and finds nothing;
+        what ``made`` finds is the answer.
 
         Raises:
-            UserError: no answer within the time, an answer that is no JSON, or GitHub refused.
+            UserError: no answer after all attempts, an answer that is no JSON, or GitHub refused.
         """
+        for attempt in range(len(PAUSES) + 1):
+            try:
+                return self._once(method, path, body, attempt)
+            except _Again as again:
+                self.pause(again.seconds)
+            except Unanswered:
+                if attempt == len(PAUSES) or (method == "POST" and made is None):
+                    raise
+                self.pause(PAUSES[attempt])
+                if made is not None and (found := made()) is not None:
+                    return found
+        raise AssertionError("the last attempt returns or raises")
+
+    def _once(self, method: str, path: str, body: Mapping[str, Any] | None, attempt: int) -> Any:
         what = f"GitHub: {method} {path.split('?')[0]} of {self.repository}"
         try:
             with self._open(method, path, body) as answer:
                 text = answer.read(LARGEST_ANSWER + 1)
-            if len(text) > LARGEST_ANSWER:
-                raise UserError(f"{what}: the answer is larger than {LARGEST_ANSWER:,} bytes", "check GITHUB_API_URL")
-            return json.loads(text) if text else None
         except urllib.error.HTTPError as error:
-            said = _said(error)
-            fix = CAUSES.get(error.code, "run the job again; githubstatus.com says whether GitHub has trouble")
-            raise UserError(f"{what}: {error.code}{said}", fix) from error
-        except (OSError, ValueError) as error:
+            said, code = _said(error), error.code
+            if limited(code, error.headers, said):
+                if (seconds := pause_of(code, error.headers, attempt, time.time())) is not None:
+                    raise _Again(seconds) from error
+                fix = "run it again later: nothing is lost, what was not done is done then"
+                raise Refused(f"{what}: {code}, a rate limit{said}", fix, code) from error
+            fix = CAUSES.get(code, "run the job again; githubstatus.com says whether GitHub has trouble")
+            if code >= 500:
+                raise Unanswered(f"{what}: {code}{said}", fix) from error
+            raise Refused(f"{what}: {code}{said}", fix, code) from error
+        except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", None) or error
-            raise UserError(
+            raise Unanswered(
                 f"{what}: no answer ({reason})", "check the network and GITHUB_API_URL, run it again"
             ) from error
+        if len(text) > LARGEST_ANSWER:
+            raise UserError(f"{what}: the answer is larger than {LARGEST_ANSWER:,} bytes", "check GITHUB_API_URL")
+        try:
+            return json.loads(text) if text else None
+        except ValueError as error:
+            raise UserError(f"{what}: no answer ({error})", "check GITHUB_API_URL") from error
 
     def _open(self, method: str, path: str, body: Mapping[str, Any] | None) -> Any:
         request = urllib.request.Request(

@@ -29,6 +29,12 @@ class Hub:
     rulesets: list[dict[str, Any]] = field(default_factory=list)
     commits: dict[str, str] = field(default_factory=dict)
     refuse: dict[str, int] = field(default_factory=dict)
+    # Codes (0: the connection is dropped) for the next calls whose "METHOD path" holds the text, with headers; with
+    # ``lost`` the call is carried out before its answer gets lost.
+    once: list[tuple[str, int, dict[str, str]]] = field(default_factory=list)
+    lost: bool = False
+    events: list[dict[str, Any]] = field(default_factory=list)
+    permissions: dict[str, str] = field(default_factory=dict)
     issues: list[dict[str, Any]] = field(default_factory=list)
     approvals: list[dict[str, Any]] = field(default_factory=list)
     artifacts: Path | None = None
@@ -62,7 +68,7 @@ class Hub:
             return (200, pull) if pull else (404, {"message": "Not Found"})
         elif found := re.fullmatch(r"/issues/(\d+)/comments", path):
             if method == "GET":
-                return 200, [item for item in self.comments if item["issue"] == int(found[1])]
+                return 200, page([item for item in self.comments if item["issue"] == int(found[1])], query)
             made = {"id": len(self.comments) + 1, "issue": int(found[1]), "user": {"type": "Bot"}, **body}
             self.comments.append(made)
         elif found := re.fullmatch(r"/issues/comments/(\d+)", path):
@@ -72,12 +78,20 @@ class Hub:
             return (200, {"sha": known}) if known else (404, {"message": "Not Found"})
         elif path == "/issues":
             if method == "GET":
-                return 200, [item for item in self.issues if item["state"] == "open"]
+                state, label = query.get("state", "open"), query.get("labels")
+                chosen = [item for item in self.issues if state in ("all", item["state"])]
+                return 200, page([item for item in chosen if not label or label in names_of(item)], query)
             made = {"number": len(self.issues) + 1, "state": "open", "user": {"type": "Bot"}, **body}
             self.issues.append(made)
             return 201, made
         elif found := re.fullmatch(r"/issues/(\d+)", path):
             self.issues[int(found[1]) - 1].update(body)
+            return 200, self.issues[int(found[1]) - 1]
+        elif found := re.fullmatch(r"/issues/(\d+)/events", path):
+            return 200, page([item for item in self.events if item["issue"] == int(found[1])], query)
+        elif found := re.fullmatch(r"/collaborators/([^/]+)/permission", path):
+            known = self.permissions.get(urllib.parse.unquote(found[1]))
+            return (200, {"permission": known}) if known else (404, {"message": "Not Found"})
         elif re.fullmatch(r"/actions/runs/\d+/approvals", path):
             return 200, self.approvals
         elif path == "/actions/artifacts":
@@ -95,6 +109,24 @@ class Hub:
             return 404, {"message": "Not Found"}
         return 201, {}
 
+    def label(self, number: int, name: str, by: str, at: str) -> None:
+        """Put a label on an issue, as a person does."""
+        issue = self.issues[number - 1]
+        issue["labels"] = [*issue.get("labels", []), name]
+        who = {"event": "labeled", "label": {"name": name}, "actor": {"login": by}, "created_at": at}
+        self.events.append({"issue": number, **who})
+
+
+def page(entries: list[dict[str, Any]], query: dict[str, str]) -> list[dict[str, Any]]:
+    """Return the page that is asked for."""
+    size, number = int(query.get("per_page", 30)), int(query.get("page", 1))
+    return entries[(number - 1) * size : number * size]
+
+
+def names_of(issue: dict[str, Any]) -> list[str]:
+    """Return the names of an issue's labels."""
+    return [label if isinstance(label, str) else label["name"] for label in issue.get("labels", [])]
+
 
 @contextmanager
 def hub() -> Iterator[Hub]:
@@ -110,6 +142,13 @@ def hub() -> Iterator[Hub]:
             path = re.sub(r"^/repos/[^/]+/[^/]+", "", self.path.split("?")[0])
             query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(self.path).query))
             held.calls.append(f"{self.command} {path}")
+            planted = next((item for item in held.once if item[0] in f"{self.command} {path}"), None)
+            if planted:
+                held.once.remove(planted)
+                if held.lost:
+                    held.answer(self.command, path, body, query)
+                self._fail(planted[1], planted[2])
+                return
             if path.startswith("/blob/"):
                 # Another host: whoever brings the token here has given it away.
                 code, answer = (400, {}) if "Authorization" in self.headers else (200, {})
@@ -127,6 +166,15 @@ def hub() -> Iterator[Hub]:
                 self.send_header("Location", answer if isinstance(answer, str) else trap)
             self.end_headers()
             self.wfile.write(data)
+
+        def _fail(self, code: int, headers: dict[str, str]) -> None:
+            if not code:
+                self.close_connection = True
+                return
+            self.send_response(code)
+            for name, value in {"Content-Length": "0", **headers}.items():
+                self.send_header(name, value)
+            self.end_headers()
 
         do_GET = do_POST = do_PATCH = do_PUT = _serve  # noqa: N815
 
