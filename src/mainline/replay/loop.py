@@ -143,7 +143,8 @@ def _approved(stage: Stage, issue: Issue, approver: str) -> bool:
 
 def _report(stage: Stage) -> Report:
     settings = load_settings(stage.folder / "params.yaml")
-    return read_json(stage.folder / settings.monitor.folder / "report.json")
+    found: Report = read_json(stage.folder / settings.monitor.folder / "report.json")
+    return found
 
 
 def _tell(before: Report, after: Report, first: Window, second: Window) -> None:
