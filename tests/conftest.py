@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import copy
+import importlib.util
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -131,9 +133,13 @@ def settings_for() -> Callable[..., Settings]:
 
 @dataclass(frozen=True)
 class Clone:
-    """A copy of the repository in a folder of its own, with its own code first on the path."""
+    """A copy of the repository in a folder of its own, with its own code first on the path.
+
+    With ``forks``, the pipeline runs without start-up times.
+    """
 
     folder: Path
+    forks: Any = None
 
     def environment(self, **extra: str) -> dict[str, str]:
         """Return the environment of a command in the clone."""
@@ -153,7 +159,13 @@ class Clone:
 
     def dvc(self, *arguments: str, **extra: str) -> str:
         """Return all output of a DVC command."""
-        return self.run(sys.executable, "-m", "dvc", *arguments, **extra)
+        return self.run(*self.program("dvc"), *arguments, **extra)
+
+    def program(self, name: str) -> list[str]:
+        """Return the command line of ``mainline`` or ``dvc``."""
+        if self.forks is not None:
+            return [str(self.forks.folder / name)]
+        return [sys.executable, "-m", {"mainline": "mainline.cli"}.get(name, name)]
 
     def outputs(self) -> dict[str, bytes]:
         """Return the bytes of dvc.lock and of every file that the pipeline made, by relative path."""
@@ -171,6 +183,23 @@ def copy_tree(folder: Path) -> None:
             shutil.copy2(ROOT / name, folder / name)
 
 
+def load_forks() -> ModuleType:
+    """Return the module that forks commands."""
+    spec = importlib.util.spec_from_file_location("forks", Path(__file__).with_name("forks.py"))
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def forked() -> Iterator[Any]:
+    """Commands without their start-up time: ``mainline`` and ``dvc`` that are forked."""
+    with load_forks().forks() as server:
+        yield server
+
+
 def make_clone(folder: Path) -> Clone:
     """Return a clone with one commit that holds what git would see of this work tree, and its data pulled."""
     copy_tree(folder)
@@ -183,9 +212,9 @@ def make_clone(folder: Path) -> Clone:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+def finished(forked: Any, tmp_path_factory: pytest.TempPathFactory) -> Clone:
     """A clone whose pipeline has run, once for all tests; those that change it work on a copy."""
-    clone = make_clone(tmp_path_factory.mktemp("clone") / "a")
+    clone = replace(make_clone(tmp_path_factory.mktemp("clone") / "a"), forks=forked)
     clone.dvc("repro", "--quiet", "--force")
     return clone
 
@@ -193,7 +222,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Clone:
 @pytest.fixture
 def finished_copy(finished: Clone, tmp_path: Path) -> Clone:
     """A copy of the finished clone that a test may change."""
-    return Clone(Path(shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)))
+    return replace(finished, folder=Path(shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)))
 
 
 @pytest.fixture(scope="session")

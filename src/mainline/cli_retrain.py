@@ -35,3 +35,13 @@ def retrain(
 
     ask = Ask(issue, source=source, as_of=as_of.date() if as_of else None, push=push)
     raise typer.Exit(show(retrain(ask, open_tracker(tracker), server=connect() if push else None)))
+
+
+def ci_retrain() -> None:
+    """Do what the label, the dispatch or the schedule that started this run asks for; exit code as `mainline retrain`.
+
+    A label by a person without write permission is taken off again: exit code 0, nothing done.
+    """
+    from mainline.ci.retrain import run
+
+    raise typer.Exit(run())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +11,13 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from planted.forks import forks  # noqa: E402
 from planted.site import Site, copy_site, make_site  # noqa: E402
 
 
 @pytest.fixture(scope="session")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def base(forked: Any, tmp_path_factory: pytest.TempPathFactory) -> Site:
     """A repository whose main has a champion, and whose branch has no fault yet."""
-    with forks() as folder:
-        yield make_site(tmp_path_factory.mktemp("base") / "a", folder)
+    return make_site(tmp_path_factory.mktemp("base") / "a", forked)
 
 
 @pytest.fixture

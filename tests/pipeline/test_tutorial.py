@@ -24,7 +24,7 @@ def commit(clone: Any, message: str) -> None:
 
 def mainline(clone: Any, *arguments: str, code: int) -> str:
     """Return all output of a command that must end with ``code``."""
-    call = f"[sys.executable, '-m', 'mainline.cli', *{list(arguments)!r}]"
+    call = repr([*clone.program("mainline"), *arguments])
     output = clone.run(sys.executable, "-c", f"import subprocess, sys; print('code', subprocess.call({call}))")
     assert "Traceback" not in output and f"code {code}" in output, output
     return str(output)

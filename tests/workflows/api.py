@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import subprocess
 import threading
 import urllib.parse
 import zipfile
@@ -41,6 +42,15 @@ class Hub:
     calls: list[str] = field(default_factory=list)
     raw: bytes | None = None
     url: str = ""
+    # The hosted repository: pull requests and dispatches are about what its branches point at.
+    origin: Path | None = None
+    dispatches: list[dict[str, Any]] = field(default_factory=list)
+
+    def side(self, branch: str) -> dict[str, Any]:
+        """Return what GitHub says of a branch of the hosted repository."""
+        command = ["git", "rev-parse", f"refs/heads/{branch}"]
+        done = subprocess.run(command, cwd=self.origin, capture_output=True, text=True, check=True)
+        return {"ref": branch, "sha": done.stdout.strip(), "repo": {"full_name": "ada/loans"}}
 
     def held(self) -> list[str]:
         """Return the names of the artifacts, sorted."""
@@ -63,8 +73,26 @@ class Hub:
             self.statuses.append({"sha": found[1], **body})
         elif path == "/check-runs":
             self.checks.append(body)
+        elif path == "/pulls":
+            if method == "GET":
+                head = query.get("head", "").partition(":")[2]
+                return 200, page([item for item in self.pulls.values() if item["head"]["ref"] == head], query)
+            number = max(self.pulls, default=6) + 1
+            sides = {side: self.side(body[side]) for side in ("head", "base")}
+            self.pulls[number] = {"number": number, "state": "open", "html_url": f"#{number}", **body, **sides}
+            return 201, self.pulls[number]
+        elif found := re.fullmatch(r"/actions/workflows/([\w.-]+)/(dispatches|runs)", path):
+            if found[2] == "runs":
+                asked = [item for item in self.dispatches if item["sha"] == query.get("head_sha")]
+                return 200, {"total_count": len(asked), "workflow_runs": asked}
+            self.dispatches.append({"workflow": found[1], "sha": self.side(body["ref"])["sha"], **body})
+            return 204, None
         elif found := re.fullmatch(r"/pulls/(\d+)", path):
             pull = self.pulls.get(int(found[1]))
+            if pull and method == "PATCH":
+                pull.update(body)
+            if pull and self.origin:
+                pull["head"] = self.side(pull["head"]["ref"])
             return (200, pull) if pull else (404, {"message": "Not Found"})
         elif found := re.fullmatch(r"/issues/(\d+)/comments", path):
             if method == "GET":
@@ -156,7 +184,7 @@ def hub() -> Iterator[Hub]:
                 code, answer = 401, {"message": "Bad credentials"}
             else:
                 code, answer = held.answer(self.command, path, body, query)
-            data = held.raw if held.raw is not None else json.dumps(answer).encode()
+            data = held.raw if held.raw is not None else b"" if code == 204 else json.dumps(answer).encode()
             if path.startswith("/blob/") and code == 200:
                 data = held.blob(int(path.split("/")[2]))
             self.send_response(code)

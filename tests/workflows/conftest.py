@@ -117,6 +117,7 @@ class Place:
     top: Path
     hub: Any
     token: str
+    lent: Path = BIN.parent
     calls: list[str] = field(default_factory=list)
 
     @property
@@ -147,8 +148,11 @@ class Place:
 
     def dvc(self, *arguments: str) -> None:
         """Run DVC in the clone, on the clone's own code."""
-        own = {"PATH": f"{BIN}:{os.environ['PATH']}", "PYTHONPATH": str(self.clone / "src"), "DVC_NO_ANALYTICS": "1"}
-        subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=self.clone, env=os.environ | own, check=True)
+        programs = self.lent / "bin"
+        own = {"PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": str(self.clone / "src")}
+        subprocess.run(
+            [programs / "dvc", *arguments], cwd=self.clone, env=os.environ | own | {"DVC_NO_ANALYTICS": "1"}, check=True
+        )
 
     def cml(self, script: str) -> None:
         """Let ``cml`` do what ``script`` says."""
@@ -181,12 +185,17 @@ class Place:
         (self.top / "event.json").write_text(json.dumps(event), encoding="utf-8")
         return self._act("workflow_run", "report.yml", False)
 
-    def start(self, event: str, workflow: str, **content: Any) -> subprocess.Popen[bytes]:
-        """Begin a run of main for ``event``, with an environment that is there already; its log goes to ``run.log``."""
-        head = git(self.top / "origin.git", "rev-parse", "main")
-        known = {"ref": "refs/heads/main", "after": head, "repository": {"full_name": REPOSITORY, "private": False}}
+    def start(self, event: str, workflow: str, branch: str = "main", **content: Any) -> subprocess.Popen[bytes]:
+        """Begin a run of ``branch`` for ``event``, in an environment that is there; its log goes to ``run.log``."""
+        head = git(self.top / "origin.git", "rev-parse", branch)
+        known = {
+            "ref": f"refs/heads/{branch}",
+            "after": head,
+            "repository": {"full_name": REPOSITORY, "private": False, "default_branch": "main"},
+        }
         (self.top / "event.json").write_text(json.dumps(known | content), encoding="utf-8")
-        git(self.clone, "switch", "--quiet", "main")
+        git(self.clone, "fetch", "--quiet", "origin")
+        git(self.clone, "switch", "--quiet", branch)
         command, environment = self._command(event, workflow, real=False)
         with (self.top / "run.log").open("wb") as log:
             return subprocess.Popen(
@@ -228,7 +237,7 @@ class Place:
             "--secret", f"GITHUB_TOKEN={self.token}", "--env", f"GITHUB_API_URL={self.hub.url}",
             "--env", f"GITHUB_REPOSITORY={REPOSITORY}", "--env", f"STAND_IN={self.top}",
             "--env", f"UV_CACHE_DIR={Path.home() / '.cache' / 'uv'}",
-            "--env", f"LENT={'' if real else BIN.parent}",
+            "--env", f"LENT={'' if real else self.lent}",
         ]  # fmt: skip
         for action, folder in self._stand_ins().items():
             command += ["--local-repository", f"{action}={folder}"]
@@ -276,12 +285,15 @@ def make_start(finished: Path, top: Path) -> Path:
 
 
 @contextmanager
-def make_place(start: Path, top: Path) -> Iterator[Place]:
-    """Yield a copy of ``start`` in the new folder ``top``; DVC in its clone begins with an empty cache."""
+def make_place(start: Path, top: Path, lent: Path = BIN.parent) -> Iterator[Place]:
+    """Yield a copy of ``start`` in the new folder ``top``; DVC in its clone begins with an empty cache.
+
+    ``lent`` is the environment that jobs find ready.
+    """
     shutil.copytree(start, top, symlinks=True)
     api = load_api()
     with api.hub() as hub:
-        made = Place(top, hub, api.TOKEN)
+        made = Place(top, hub, api.TOKEN, lent)
         made.cml(f'echo "$@" >> "{top}/said"; cat "$5" >> "{top}/said"')
         yield made
 
@@ -292,8 +304,14 @@ def start(finished: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_start(finished.folder, tmp_path_factory.mktemp("start"))
 
 
+@pytest.fixture(scope="session")
+def lent(forked: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """This environment, with commands that need no start-up time."""
+    return Path(forked.lend(BIN.parent, tmp_path_factory.mktemp("lent") / "venv"))
+
+
 @pytest.fixture
-def place(start: Path, tmp_path: Path) -> Iterator[Place]:
+def place(start: Path, lent: Path, tmp_path: Path) -> Iterator[Place]:
     """A place that a test may change."""
-    with make_place(start, tmp_path / "place") as made:
+    with make_place(start, tmp_path / "place", lent) as made:
         yield made

@@ -26,11 +26,15 @@ WRITES = {
     ("release.yml", "issue"): {"issues"},
     ("rollback.yml", "rollback"): {"contents"},
     ("rollback.yml", "issue"): {"issues"},
+    ("retrain.yml", "retrain"): {"actions", "contents", "issues", "pull-requests"},
 }
 # What changes production is never cut off; of everything else only the newest run counts.
 WHOLE = {"release.yml", "rollback.yml"}
+# Nor is a retraining, but those for two issues need not wait for each other; its group is the job's.
+UNCUT = WHOLE | {"retrain.yml"}
 TOKEN_STEPS = {
-    "pull-request.yml": {"mainline ci lock", "mainline ci status", "mainline ci comment"},
+    "pull-request.yml": {"mainline ci plan", "mainline ci lock", "mainline ci status", "mainline ci comment"},
+    "retrain.yml": {"mainline ci retrain"},
     "report.yml": {"mainline ci receive .mainline/report"},
     "release.yml": {
         f"mainline ci release {word}" for word in ("plan", "build", "unpack", "staged", "approve", "rollout", "issue")
@@ -49,9 +53,9 @@ def faults(name: str, text: str) -> list[str]:
         found.append("pull_request_target")
     if triggers and content.get("permissions") != {}:
         found.append("permissions are not empty at the top")
-    concurrency = content.get("concurrency") or {}
-    if triggers and concurrency.get("cancel-in-progress") is not (name not in WHOLE):
-        found.append("a run is cut off" if name in WHOLE else "an older run is not cancelled")
+    concurrency = content.get("concurrency") or jobs.get("retrain", {}).get("concurrency") or {}
+    if triggers and concurrency.get("cancel-in-progress") is not (name not in UNCUT):
+        found.append("a run is cut off" if name in UNCUT else "an older run is not cancelled")
     if name in WHOLE and "${{" in concurrency.get("group", "${{"):
         found.append("two of them could run at once")
     for job, body in jobs.items():

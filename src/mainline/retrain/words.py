@@ -84,6 +84,13 @@ def refused(problem: str, fix: str) -> str:
     return f"The label was taken off again: {cell(problem, 300)}. To approve: {cell(fix, 300)}."
 
 
+def stopped(problem: str, fix: str, url: str) -> str:
+    """Return the comment on the issue about a retraining that could not be done."""
+    page = f" ({url})" if url else ""
+    what = f"The retraining stopped{page}, and nothing was published: {cell(problem, 600)}"
+    return f"{what}\n\nTo mend it: {cell(fix, 600)}. Then take the label off and put it on again."
+
+
 def count(number: int, one: str, many: str = "") -> str:
     """Return a number with its noun."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"

@@ -14,8 +14,6 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from planted.forks import ask
-
 ROOT = Path(__file__).parents[3]
 CODES = {"promote": 0, "reject": 1, "hold": 3}
 DROPPED = ("GITHUB_ACTIONS", "MLFLOW_TRACKING_URI", "PYTHONDONTWRITEBYTECODE")
@@ -34,7 +32,7 @@ class Site:
     """A folder with the repository, and the forks that run commands in it."""
 
     folder: Path
-    forks: Path
+    forks: Any
 
     def environment(self) -> dict[str, str]:
         """Return the environment of every command: this folder's code, and a pull request's event."""
@@ -46,7 +44,7 @@ class Site:
     def run(self, program: str, *arguments: str) -> Done:
         """Return how ``mainline`` or ``dvc`` ended; a traceback fails the test."""
         module = {"mainline": "mainline.cli", "dvc": "dvc"}[program]
-        found = ask(str(self.forks / "socket"), module, list(arguments), str(self.folder), self.environment())
+        found = self.forks.ask(module, list(arguments), str(self.folder), self.environment())
         output = found["out"] + found["err"]
         assert "Traceback" not in output, output
         return Done(found["code"], output)
@@ -100,7 +98,7 @@ class Site:
         return found
 
 
-def make_site(folder: Path, forks: Path) -> Site:
+def make_site(folder: Path, forks: Any) -> Site:
     """Return a site whose main pins the model of this work tree, with the branch ``change`` checked out.
 
     Without the card, which decides nothing, and with few resamples, so that a fault costs seconds.

@@ -16,9 +16,11 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ LOADED = """
     sklearn.compose sklearn.impute sklearn.preprocessing sklearn.linear_model sklearn.calibration sklearn.frozen
     sklearn.metrics sklearn.dummy sklearn.model_selection sklearn.ensemble dvc.cli dvc.repo dvc.commands.repro
     dvc.commands.status dvc.commands.data_sync dvc.stage.run dvc.fs dvc_data.index dvc_objects.fs dvc.config
+    onnx onnxruntime skl2onnx skl2onnx.common.data_types
 """
 MODULES = {"mainline": "mainline.cli", "dvc": "dvc"}
 
@@ -51,9 +54,27 @@ def ask(address: str, module: str, arguments: list[str], folder: str, environmen
     return found
 
 
+@dataclass(frozen=True)
+class Forks:
+    """A server that runs; the programs in ``folder`` are forked from it."""
+
+    folder: Path
+
+    def ask(self, module: str, arguments: list[str], folder: str, environment: Mapping[str, str]) -> dict[str, Any]:
+        """See :func:`ask`."""
+        return ask(str(self.folder / "socket"), module, arguments, folder, environment)
+
+    def lend(self, environment: Path, into: Path) -> Path:
+        """Make ``into`` the same virtual environment as ``environment`` but for the programs that are forked."""
+        (into / "bin").mkdir(parents=True)
+        for program in (environment / "bin").iterdir():
+            (into / "bin" / program.name).symlink_to(self.folder / program.name if program.name in MODULES else program)
+        return into
+
+
 @contextlib.contextmanager
-def forks() -> Iterator[Path]:
-    """Yield a folder whose ``mainline`` and ``dvc`` are forked, and whose ``socket`` answers :func:`ask`."""
+def forks() -> Iterator[Forks]:
+    """Yield a server whose folder holds a forked ``mainline`` and ``dvc``."""
     from mainline.threads import SINGLE
 
     with tempfile.TemporaryDirectory(prefix="m-") as name:  # short: the path of a socket may not be long
@@ -71,7 +92,7 @@ def forks() -> Iterator[Path]:
                 until = time.monotonic() + SECONDS
                 while not (folder / "socket").exists() and server.poll() is None and time.monotonic() < until:
                     time.sleep(0.05)
-                yield folder
+                yield Forks(folder)
             finally:
                 server.terminate()
 
@@ -100,6 +121,7 @@ def _answer(line: socket.socket, folder: Path) -> None:
     signal.alarm(SECONDS)
     with line.makefile("rb") as stream:
         request = json.loads(stream.readline())
+    threading.Thread(target=_watch, args=(line,), daemon=True).start()
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, open(os.devnull) as nothing:  # noqa: PTH123
         for number, file in enumerate((nothing, out, err)):
             os.dup2(file.fileno(), number)
@@ -113,6 +135,13 @@ def _answer(line: socket.socket, folder: Path) -> None:
     line.sendall(json.dumps({"code": code, "out": told[0], "err": told[1]}).encode())
     line.close()
     os._exit(0)
+
+
+def _watch(line: socket.socket) -> None:
+    """Die with the process that asked: whoever kills that one means this one."""
+    while line.recv(1):
+        pass
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _run(request: Mapping[str, Any], folder: Path) -> int:
