@@ -25,7 +25,7 @@ GROUND = {
         "paths",
         "threads",
         "github",
-        "github_retry",
+        "github_call",
         "child",
     )
 }

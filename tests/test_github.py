@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from mainline import github
+from mainline import github, github_call
 from mainline.errors import UserError
 from mainline.github import GitHub, connect, fit
-from mainline.github_retry import Refused, Unanswered
+from mainline.github_call import Refused, Unanswered
 
 SPEC = importlib.util.spec_from_file_location("stand_in_github", Path(__file__).parent / "workflows" / "api.py")
 assert SPEC is not None and SPEC.loader is not None
@@ -85,7 +85,7 @@ def test_a_wrong_token_is_a_users_mistake(hub: Any) -> None:
 
 
 def test_no_answer_is_a_users_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(github, "SECONDS", 0.5)
+    monkeypatch.setattr(github_call, "SECONDS", 0.5)
     with pytest.raises(UserError, match="no answer"):
         GitHub("ada/loans", "t", "http://127.0.0.1:9", lambda _: None).pull_request(7)
 

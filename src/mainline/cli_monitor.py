@@ -7,9 +7,14 @@ from typing import Annotated
 
 import typer
 
+from mainline.cli_monitor_issues import monitor_blind, monitor_issues
+
 monitor = typer.Typer(
     help="Watch what is predicted, and what comes of it.", no_args_is_help=True, rich_markup_mode=None
 )
+
+monitor.command("issues")(monitor_issues)
+monitor.command("blind")(monitor_blind)
 
 Place = Annotated[str, typer.Argument(help="log, CSV or Parquet: file, folder or URI; default: the service's log")]
 Reference = Annotated[str, typer.Option(help="the champion's profile; default: artifacts/profile.json")]

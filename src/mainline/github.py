@@ -2,70 +2,40 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 import os
 import re
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from mainline.errors import UserError
-from mainline.github_retry import PAUSES, Refused, Unanswered, limited, pause_of
+from mainline.github_call import CAUSES, SECONDS, Connection, NoRedirect, short
 
 State = Literal["success", "failure", "pending"]
-SECONDS = 20.0
-LARGEST_ANSWER = 8 * 1024 * 1024
 LARGEST_BODY = 65_536
 LARGEST_FILE = 2 * 1024 * 1024 * 1024
 PAGES = 20
 # What only our own calls need: no stage, no service and no model's code is started with these.
 KEYS = ("GITHUB_TOKEN", "GH_TOKEN", "REPO_TOKEN", "ACTIONS_RUNTIME_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN")
 MARK = "<!-- mainline:verdict -->"
-CAUSES = {
-    401: "check the token in GITHUB_TOKEN",
-    403: "the token may not do this: give the job the permission, or use a token that has it",
-    404: "check the repository's name, and that the token may see it",
-}
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirect would carry the token to a host that nobody chose."""
-
-    def redirect_request(self, *_: Any, **__: Any) -> None:
-        """Follow nothing."""
-
-
-class _Again(Exception):
-    """The call was not carried out; it may be in ``seconds``."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__()
-        self.seconds = seconds
 
 
 @dataclass(frozen=True)
-class GitHub:
-    """One repository on one server; ``token`` never appears in a message."""
-
-    repository: str
-    token: str
-    api: str = "https://api.github.com"
-    pause: Callable[[float], None] = field(default=time.sleep, compare=False)
+class GitHub(Connection):
+    """What we ask of a repository."""
 
     def set_status(self, commit: str, state: State, description: str, url: str = "") -> None:
         """Set the commit status ``mainline/verdict``."""
-        body = {"state": state, "context": "mainline/verdict", "description": _short(description, 140)}
+        body = {"state": state, "context": "mainline/verdict", "description": short(description, 140)}
         self.call("POST", f"statuses/{_sha(commit)}", body | ({"target_url": url} if url else {}))
 
     def add_check(self, commit: str, conclusion: Literal["success", "failure"], title: str, summary: str) -> None:
         """Add a finished check run ``mainline report`` that shows ``summary`` (Markdown)."""
-        output = {"title": _short(title, 250), "summary": fit(summary)}
+        output = {"title": short(title, 250), "summary": fit(summary)}
         body = {"name": "mainline report", "head_sha": _sha(commit), "status": "completed"}
         self.call("POST", "check-runs", body | {"conclusion": conclusion, "output": output})
 
@@ -97,7 +67,7 @@ class GitHub:
 
     def issue(self, mark: str, title: str, body: str, label: str) -> int:
         """Open the one issue whose body begins with ``mark``, or renew the open one; return its number."""
-        content = {"title": _short(title, 250), "body": fit(f"{mark}\n{body}")}
+        content = {"title": short(title, 250), "body": fit(f"{mark}\n{body}")}
         for page in range(1, PAGES + 1):
             found = self.call("GET", f"issues?state=open&labels={label}&per_page=100&page={page}")
             entries = found if isinstance(found, list) else []
@@ -147,7 +117,7 @@ class GitHub:
             raise UserError(f"{what}: no answer ({error})", "run the job again") from error
         try:
             with (
-                urllib.request.build_opener(_NoRedirect).open(address, timeout=SECONDS) as answer,
+                urllib.request.build_opener(NoRedirect).open(address, timeout=SECONDS) as answer,
                 file.open("wb") as stream,
             ):
                 while block := answer.read(1024 * 1024):
@@ -166,73 +136,6 @@ class GitHub:
                 return "updated"
         self.call("POST", "rulesets", rules)
         return "created"
-
-    def call(
-        self, method: str, path: str, body: Mapping[str, Any] | None = None, made: Callable[[], Any] | None = None
-    ) -> Any:
-        """Return the parsed answer; a rate limit, a server's error and a dropped connection are tried again.
-
-        A POST that got no answer may have been carried out. It is repeated only if ``made`` is given and finds nothing;
-        what ``made`` finds is the answer.
-
-        Raises:
-            UserError: no answer after all attempts, an answer that is no JSON, or GitHub refused.
-        """
-        for attempt in range(len(PAUSES) + 1):
-            try:
-                return self._once(method, path, body, attempt)
-            except _Again as again:
-                self.pause(again.seconds)
-            except Unanswered:
-                if attempt == len(PAUSES) or (method == "POST" and made is None):
-                    raise
-                self.pause(PAUSES[attempt])
-                if made is not None and (found := made()) is not None:
-                    return found
-        raise AssertionError("the last attempt returns or raises")
-
-    def _once(self, method: str, path: str, body: Mapping[str, Any] | None, attempt: int) -> Any:
-        what = f"GitHub: {method} {path.split('?')[0]} of {self.repository}"
-        try:
-            with self._open(method, path, body) as answer:
-                text = answer.read(LARGEST_ANSWER + 1)
-        except urllib.error.HTTPError as error:
-            said, code = _said(error), error.code
-            if limited(code, error.headers, said):
-                if (seconds := pause_of(code, error.headers, attempt, time.time())) is not None:
-                    raise _Again(seconds) from error
-                fix = "run it again later: nothing is lost, what was not done is done then"
-                raise Refused(f"{what}: {code}, a rate limit{said}", fix, code) from error
-            fix = CAUSES.get(code, "run the job again; githubstatus.com says whether GitHub has trouble")
-            if code >= 500:
-                raise Unanswered(f"{what}: {code}{said}", fix) from error
-            raise Refused(f"{what}: {code}{said}", fix, code) from error
-        except (OSError, http.client.HTTPException) as error:
-            reason = getattr(error, "reason", None) or error
-            raise Unanswered(
-                f"{what}: no answer ({reason})", "check the network and GITHUB_API_URL, run it again"
-            ) from error
-        if len(text) > LARGEST_ANSWER:
-            raise UserError(f"{what}: the answer is larger than {LARGEST_ANSWER:,} bytes", "check GITHUB_API_URL")
-        try:
-            return json.loads(text) if text else None
-        except ValueError as error:
-            raise UserError(f"{what}: no answer ({error})", "check GITHUB_API_URL") from error
-
-    def _open(self, method: str, path: str, body: Mapping[str, Any] | None) -> Any:
-        request = urllib.request.Request(
-            f"{self.api.rstrip('/')}/repos/{self.repository}/{path}",
-            data=None if body is None else json.dumps(body).encode("utf-8"),
-            method=method,
-            headers={
-                "Accept": "application/vnd.github+json",
-                "Authorization": f"Bearer {self.token}",
-                "Content-Type": "application/json",
-                "User-Agent": "mainline",
-                "X-GitHub-Api-Version": "2022-11-28",
-            },
-        )
-        return urllib.request.build_opener(_NoRedirect).open(request, timeout=SECONDS)
 
 
 def connect(environment: Mapping[str, str] = os.environ) -> GitHub:
@@ -266,21 +169,7 @@ def _encrypted(address: str) -> bool:
     return bool(re.match(r"https://|http://(127\.0\.0\.1|localhost)[:/]", address + "/"))
 
 
-def _short(text: str, limit: int) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
 def _sha(commit: str) -> str:
     if not re.fullmatch(r"[0-9a-f]{40}([0-9a-f]{24})?", commit):
         raise UserError(f"{commit!r} is no commit's full hash", "run it in a pull request's workflow")
     return commit
-
-
-def _said(error: urllib.error.HTTPError) -> str:
-    """Return GitHub's own reason, short, or nothing."""
-    try:
-        message = json.loads(error.read(10_000)).get("message", "")
-    except (OSError, ValueError, AttributeError):
-        return ""
-    return f" ({_short(str(message), 200)})" if message else ""

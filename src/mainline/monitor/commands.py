@@ -77,6 +77,11 @@ def profile(options: Options, out: Path | None) -> None:
 
 def drift(options: Options) -> list[Kept]:
     """Watch the windows that have ended since the last one watched, print and return them."""
+    return _watched(options)[1]
+
+
+def _watched(options: Options) -> tuple[Store, list[Kept]]:
+    """Return where windows are kept as well."""
     settings, reference = load_settings(), _reference(options)
     scanning = _scanning(options, settings, reference, whole=False)
     rules = settings.monitor
@@ -88,7 +93,7 @@ def drift(options: Options) -> list[Kept]:
         _show(kept)
     if not done:
         console.say(f"no {rules.window} has ended since the last one watched ({store.place})")
-    return done
+    return store, done
 
 
 def drift_code(done: Sequence[Kept]) -> int:
@@ -111,8 +116,8 @@ def performance(options: Options, labels: Path | None, out: Path | None) -> Repo
         records(options.where),
         None if labels is None else read_labels(labels),
         known=classes,
-        since=_moment(options.since, "--since"),
-        until=_moment(options.until, "--until"),
+        since=moment(options.since, "--since"),
+        until=moment(options.until, "--until"),
         now=dt.datetime.now(dt.UTC),
         delay_days=settings.data.label_delay_days or 0,
         release=options.release,
@@ -135,15 +140,17 @@ def run(options: Options, labels: Path | None) -> int:
     from mainline.monitor.levels import levels
 
     settings = load_settings()
-    done = drift(options)
+    store, done = _watched(options)
     report = performance(options, labels, None)
     watched = [kept.watched for kept in done if kept.watched is not None]
-    met = levels(watched, settings.monitor, _moment(options.until, "--until") or dt.datetime.now(dt.UTC))
+    met = levels(watched, settings.monitor, moment(options.until, "--until") or dt.datetime.now(dt.UTC))
     for level in met:
         console.say(f"{level.name}: {level.words}", "pass" if level.met else "none" if level.met is None else "fail")
     path = Path(settings.monitor.folder) / "report.json"
     windows = [kept.judged.to_dict() for kept in done]
-    write_json(path, {"windows": windows, "performance": report, "levels": [level.__dict__ for level in met]})
+    place = {"reference": store.reference, "length": store.length, "scope": store.scope}
+    told = [level.__dict__ for level in met]
+    write_json(path, {"windows": windows, "performance": report, "levels": told, "store": place})
     console.say(f"report ({path})", "none")
     codes = [drift_code(done), performance_code(report), 1 if any(level.met is False for level in met) else 0]
     return 1 if 1 in codes else max(codes)
@@ -172,8 +179,8 @@ def _scanning(options: Options, settings: Settings, reference: Profile, whole: b
     return Scan(
         bins=bins,
         length=None if whole else settings.monitor.window,
-        since=_moment(options.since, "--since"),
-        until=_moment(options.until, "--until"),
+        since=moment(options.since, "--since"),
+        until=moment(options.until, "--until"),
         time=options.time or settings.data.time,
         score=options.score or None,
         release=options.release,
@@ -181,16 +188,17 @@ def _scanning(options: Options, settings: Settings, reference: Profile, whole: b
     )
 
 
-def _moment(text: str, option: str) -> dt.datetime | None:
+def moment(text: str, option: str) -> dt.datetime | None:
+    """Return an option's date or time in UTC; None when it is empty."""
     if not text:
         return None
     try:
-        moment = dt.datetime.fromisoformat(text)
+        found = dt.datetime.fromisoformat(text)
     except ValueError as error:
         raise UserError(
             f"{option}: {text!r} is no date or time", "write it as 2009-06-01 or 2009-06-01T12:00"
         ) from error
-    return moment.astimezone(dt.UTC) if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+    return found.astimezone(dt.UTC) if found.tzinfo else found.replace(tzinfo=dt.UTC)
 
 
 def _summary(found: Profile) -> list[tuple[str, ...]]:

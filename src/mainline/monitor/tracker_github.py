@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mainline.github import PAGES, GitHub
-from mainline.github_retry import Refused
+from mainline.github_call import Refused
 from mainline.monitor.tracker import LABEL, Issue
 
 TRUSTED = ("OWNER", "MEMBER", "COLLABORATOR")
