@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -13,6 +12,7 @@ from mainline import console
 from mainline.config import Settings, load_settings
 from mainline.errors import UserError
 from mainline.files import read_json
+from mainline.monitor.commands import moment
 from mainline.paths import TRAINING
 from mainline.replay.client import Http, api_key, started
 from mainline.replay.events import Event, events, read_future
@@ -97,7 +97,7 @@ def to_play(options: Options, settings: Settings) -> list[Event]:
     texts = [name for name in columns if name not in numbers]
     planted = [parse(text, numbers, texts) for text in options.faults]
     rows = apply(future.rows, planted, options.seed)
-    return events(rows, future.columns, _moment(options.since, "--since"), _moment(options.until, "--until"))
+    return events(rows, future.columns, moment(options.since, "--since"), moment(options.until, "--until"))
 
 
 def show(played: Played) -> None:
@@ -157,15 +157,3 @@ def _port(settings: Settings) -> int:
     raise UserError(
         "nothing serves here", "`mainline rollout run` starts what serves; or use --start, or --port of a service"
     )
-
-
-def _moment(text: str, option: str) -> dt.datetime | None:
-    if not text:
-        return None
-    try:
-        moment = dt.datetime.fromisoformat(text)
-    except ValueError as error:
-        raise UserError(
-            f"{option}: {text!r} is no date or time", "write it as 2009-06-01 or 2009-06-01T12:00"
-        ) from error
-    return moment.astimezone(dt.UTC) if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
