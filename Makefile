@@ -11,7 +11,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 unexport PYTHONDONTWRITEBYTECODE
 PULLED := .mainline/pulled
 
-.PHONY: help setup data run rollback test check lock bench remote clean distclean
+.PHONY: help setup data run replay rollback test check lock bench remote clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -32,6 +32,9 @@ run: data ## run the pipeline, and take what came out the whole way to the users
 	@$(BIN)/dvc repro
 	@$(BIN)/mainline summary
 	@$(BIN)/mainline deliver
+
+replay: data ## play the month after: drift, issue, approval, retraining, verdict, release (ARGS='--approve "your name"')
+	@$(BIN)/mainline replay --loop $(ARGS)
 
 rollback: setup ## put the previous stable release back: make rollback ARGS='--why "…"'
 	@$(BIN)/mainline rollback $(ARGS)

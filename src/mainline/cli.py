@@ -14,6 +14,7 @@ from mainline.cli_kubernetes import kubernetes
 from mainline.cli_log import log
 from mainline.cli_monitor import monitor
 from mainline.cli_release import registry, release, trace
+from mainline.cli_replay import replay
 from mainline.cli_retrain import retrain
 from mainline.cli_rollout import rollback, rollout
 from mainline.cli_score import score
@@ -58,6 +59,7 @@ app.add_typer(rollout, name="rollout")
 app.command()(trace)
 app.command()(rollback)
 app.add_typer(monitor, name="monitor")
+app.command()(replay)
 app.command()(retrain)
 
 
