@@ -200,6 +200,13 @@ def forked() -> Iterator[Any]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def quick(forked: Any) -> Iterator[None]:
+    """Within this module of tests, `dvc` and `mainline` start as forks, also for the code under test."""
+    with forked.lent():
+        yield
+
+
 def make_clone(folder: Path) -> Clone:
     """Return a clone with one commit that holds what git would see of this work tree, and its data pulled."""
     copy_tree(folder)

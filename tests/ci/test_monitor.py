@@ -20,6 +20,8 @@ from mainline.cli import app
 from mainline.errors import UserError
 from mainline.release.ledger import Deploy, Entry
 
+pytestmark = pytest.mark.usefixtures("quick")
+
 NEWEST = dt.datetime(2010, 11, 17)
 Run = Callable[..., Any]
 

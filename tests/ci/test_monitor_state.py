@@ -25,6 +25,8 @@ from mainline.monitor.store import Store
 from mainline.monitor.watch import watch
 from mainline.release.ledger import Deploy
 
+pytestmark = pytest.mark.usefixtures("quick")
+
 START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 DAYS, KILLS = 33, 10
 Git = Callable[..., str]

@@ -21,6 +21,8 @@ from mainline.release.fitness import check_fitness
 from mainline.release.ledger import Deploy
 from mainline.release.store import STORE, every, find, place
 
+pytestmark = pytest.mark.usefixtures("quick")
+
 Copy = Callable[[Any], Any]
 
 

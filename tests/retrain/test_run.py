@@ -13,6 +13,8 @@ from mainline.retrain.approval import NotApproved
 from mainline.retrain.pulls import Desk
 from mainline.retrain.run import Ask
 
+pytestmark = pytest.mark.usefixtures("quick")
+
 
 @pytest.fixture
 def sound(monkeypatch: pytest.MonkeyPatch) -> None:

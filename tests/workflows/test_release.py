@@ -92,8 +92,8 @@ class Run:
 
 
 @pytest.fixture(scope="module")
-def world(start: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with HARNESS.make_place(start, tmp_path_factory.mktemp("world") / "place") as place:
+def world(start: Path, lent: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with HARNESS.make_place(start, tmp_path_factory.mktemp("world") / "place", lent) as place:
         clone = place.clone
         git = HARNESS.git
         git(clone, "switch", "--quiet", "main")

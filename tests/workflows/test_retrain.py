@@ -37,8 +37,8 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(start: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with HARNESS.make_place(start, tmp_path_factory.mktemp("world") / "place") as place:
+def world(start: Path, lent: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with HARNESS.make_place(start, tmp_path_factory.mktemp("world") / "place", lent) as place:
         hub = place.hub
         hub.origin = place.top / "origin.git"
         hub.permissions = {"grace": "write", "mallory": "read"}
