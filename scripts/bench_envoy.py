@@ -80,8 +80,7 @@ def running(place: Place) -> Iterator[tuple[Plane, Layout]]:
         for role, release in zip((STABLE, CANDIDATE), place.releases, strict=True):
             plane.begin(role, release)
         stable, candidate = (
-            plane.wait(role, release, 120.0)
-            for role, release in zip((STABLE, CANDIDATE), place.releases, strict=True)
+            plane.wait(role, release, 120.0) for role, release in zip((STABLE, CANDIDATE), place.releases, strict=True)
         )
         if stable is None or candidate is None:
             raise SystemExit(f"a service did not start: look into {plane.processes.folder}")
@@ -180,7 +179,8 @@ def told(latency: Sequence[dict[str, float | str]], weights: Sequence[Noticed]) 
         for one in weights
     ]  # fmt: skip
     return "\n".join((
-        markdown(("clients", "way", "requests/s", "p50 ms", "added", "p99 ms", "added", "requests", "failed"), first, 2),
+        markdown(("clients", "way", "requests/s", "p50 ms", "added", "p99 ms", "added", "requests", "failed"),
+                 first, 2),
         markdown(("weight", "share of the users", "requests", "failed", "confirmed after ms", "right after ms",
                   "requests astray", "p50 ms", "p99 ms"), second, 0),
     ))  # fmt: skip

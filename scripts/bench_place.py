@@ -23,7 +23,7 @@ OUT = ROOT / ".mainline" / "bench"
 SECOND = {"C": 0.5}  # what makes the second release another model
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What one request came to: ``at`` is the Unix time at which it was due, ``status`` 0 is no answer."""
 
@@ -60,7 +60,16 @@ class Place:
 
     def users(self, port: int, record: Path, rate: float, seconds: float, users: int) -> subprocess.Popen[bytes]:
         """Start the users of ``bench_users``."""
-        command = [sys.executable, str(ROOT / "scripts/bench_users.py"), port, self.bodies, record, rate, seconds, users]
+        command = [
+            sys.executable,
+            str(ROOT / "scripts/bench_users.py"),
+            port,
+            self.bodies,
+            record,
+            rate,
+            seconds,
+            users,
+        ]
         return subprocess.Popen([str(part) for part in command], start_new_session=True)
 
 
