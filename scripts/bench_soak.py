@@ -1,9 +1,10 @@
 """A soak, `python scripts/bench_soak.py --minutes 30`: a steady rate, with a promotion and a rollback inside.
 
-The promotion begins at a third of the time, the rollback at two thirds. Two real releases behind the rollout's own Envoy, driven by the commands that a person uses (`mainline rollout start`,
-`run --forever`, `mainline rollback`) with the plan of params.yaml, its times made shorter. At the end: what the users
-got in each phase, every answer held against the prediction log, and what each process held of memory and files.
-Everything ends with the script, also on Ctrl-C.
+The promotion begins at a third of the time, the rollback at two thirds. Two real releases behind the rollout's own
+Envoy, driven by the commands that a person uses (`mainline rollout start`, `run --forever`, `mainline rollback`) with
+the plan of params.yaml, its times made shorter. At the end: what the users got in each phase, every answer held
+against the prediction log, and what each process held of memory and files. Everything ends with the script, also on
+Ctrl-C.
 """
 
 from __future__ import annotations
