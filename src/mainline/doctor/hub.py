@@ -90,7 +90,7 @@ def reach(environment: Mapping[str, str], origin: str, *, offline: bool) -> Hub:
         server = connect({**environment, "GITHUB_REPOSITORY": repository})
     except UserError as error:
         return Hub(None, f"not checked: {error.problem}")
-    return Hub(GitHub(server.repository, server.token, server.api, _never, PATIENCE))
+    return Hub(GitHub(server.repository, server.token, server.api, _never, PATIENCE), patience=PATIENCE)
 
 
 def repository_of(origin: str, environment: Mapping[str, str]) -> str:

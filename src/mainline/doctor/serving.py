@@ -17,6 +17,13 @@ AREA = "serving"
 
 def log(sight: Sight) -> Found:
     """The prediction log can be written, and holds something."""
+    try:
+        return _log(sight)
+    except UserError as error:
+        return broken(shown(error.problem), error.fix)
+
+
+def _log(sight: Sight) -> Found:
     place = sight.environment.get("MAINLINE_LOG", "").strip() or sight.settings.serve.log.folder
     if "://" in place:
         if sight.online is False:
@@ -32,7 +39,7 @@ def log(sight: Sight) -> Found:
         folder = sight.root / place
         if not folder.exists():
             return gap(f"{place}: nothing was logged here yet", "mainline serve, or make run")
-        if not os.access(folder, os.W_OK | os.X_OK):
+        if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK):
             return broken(f"{place}: this user may not write there", f"chmod u+rwx {place}")
         files = find(folder)
     if not files:

@@ -56,14 +56,16 @@ def show(findings: Sequence[Finding], *, as_json: bool) -> int:
 
 def _together(findings: Sequence[Finding], area: str) -> list[Finding]:
     """Return the findings of an area; those that could not be looked at for one reason are one line."""
-    kept: dict[str, Finding] = {}
+    kept: dict[str, list[Finding]] = {}
     for item in findings:
-        if item.area != area:
-            continue
-        key = item.text if item.status == "unknown" else item.check
-        same = kept.get(key)
-        kept[key] = item if same is None else replace(same, check=f"{same.check}, {item.check}")
-    return list(kept.values())
+        if item.area == area:
+            kept.setdefault(item.text if item.status == "unknown" else item.check, []).append(item)
+    return [same[0] if len(same) == 1 else _merged(same) for same in kept.values()]
+
+
+def _merged(same: Sequence[Finding]) -> Finding:
+    names = ", ".join(item.check for item in same)
+    return replace(same[0], check=f"{len(same)} checks", text=f"{same[0].text}: {names}")
 
 
 def _rows(item: Finding) -> list[tuple[str, str, str]]:
