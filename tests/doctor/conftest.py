@@ -10,8 +10,8 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from mainline.doctor.found import Finding
 from mainline.doctor.run import CHECKS, examine
 from mainline.doctor.sight import sight
 from mainline.release.ledger import Deploy, Entry, Transition
+from mainline.release.repo import Repo
 
 ROOT = Path(__file__).parents[2]
 NOW = dt.datetime(2010, 1, 10, 12, tzinfo=dt.UTC)
@@ -115,8 +116,8 @@ class Place:
         file.write_text(yaml.safe_dump(content), encoding="utf-8")
 
     def ledger(self) -> Deploy:
-        """Return the branch deploy of the origin, as a workflow opens it."""
-        return Deploy.open(self.top / "ledger", str(self.top / "origin.git"), lambda: NOW)
+        """Return the branch deploy of the origin, as a workflow has it open."""
+        return Deploy(Repo(self.top / "ledger"), str(self.top / "origin.git"), lambda: NOW)
 
     def state(self, **changes: Any) -> None:
         """Change what runs in production."""
@@ -132,13 +133,13 @@ class Place:
         file.write_text(text.replace(old, new), encoding="utf-8")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with clone, origin with its ledger, and storage."""
     top = tmp_path_factory.mktemp("sound")
     repo, store = top / "repo", top / "store"
-    git(top, "init", "--quiet", "--bare", "origin.git")
-    git(top, "init", "--quiet", "--initial-branch=main", "repo")
+    git(top, "init", "--quiet", "--template=", "--bare", "origin.git")
+    git(top, "init", "--quiet", "--template=", "--initial-branch=main", "repo")
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     params["serve"]["api_key_env"] = "SERVICE_KEY"
     lock = {"stages": {"train": {"outs": [{"path": "artifacts/model.skops", **keep(store, b"model")}]}}}
@@ -175,16 +176,32 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     entries = [Entry(name, "c" * 40, verdict="promote") for name in ("r1", "r2")]
     deploy.commit("Start", expect=deploy.head(), states=[made], entries=entries, transitions=events)
     put_beat(deploy, "log", Beat(NOW - dt.timedelta(hours=3), "https://example.org/run/1", 0))
+    for name in ("repo", "origin.git", "ledger"):
+        git(top / name, "gc", "--quiet")  # each test copies all of it
     return top
 
 
 @pytest.fixture
 def place(sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     """A copy in which all checks are ok."""
-    for name in ("GITHUB_REPOSITORY", "GITHUB_TOKEN", "GITHUB_ACTIONS", "MLFLOW_TRACKING_URI", "MAINLINE_LOG"):
-        monkeypatch.delenv(name, raising=False)
     top = Path(shutil.copytree(sound, tmp_path / "top"))
     git(top / "ledger", "config", "remote.origin.url", str(top / "origin.git"))
+    with stand_in(top, monkeypatch) as made:
+        yield made
+
+
+@pytest.fixture
+def hosted(sound: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    """The same without a copy, for what changes on GitHub or in the environment alone."""
+    with stand_in(sound, monkeypatch) as made:
+        yield made
+
+
+@contextmanager
+def stand_in(top: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    """Yield the place in ``top`` with a GitHub of its own."""
+    for name in ("GITHUB_REPOSITORY", "GITHUB_TOKEN", "GITHUB_ACTIONS", "MLFLOW_TRACKING_URI", "MAINLINE_LOG"):
+        monkeypatch.delenv(name, raising=False)
     # DVC takes seconds to say so; tests/doctor/test_whole.py asks the real one.
     monkeypatch.setattr(pipeline, "stale_stages", lambda root: ())
     monkeypatch.setattr(doctor_hub, "PATIENCE", 30.0)  # of a busy machine
@@ -205,6 +222,3 @@ def place(sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
             "SERVICE_KEY": "key-of-the-service",
         }
         yield Place(top, held, more, environment)
-
-
-Plant = Callable[[Place], None]

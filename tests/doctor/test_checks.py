@@ -14,17 +14,18 @@ from typing import Any
 import pytest
 
 from mainline.ci.monitor_state import Beat, put_beat
-from mainline.doctor import pipeline, serving, storage
+from mainline.doctor import pipeline, serving, settings, storage
 from mainline.doctor.levels import lacking, reached
 from mainline.doctor.run import CHECKS
 from mainline.errors import UserError
 
+ROOT = Path(__file__).parents[2]
 NOW = dt.datetime(2010, 1, 10, 12, tzinfo=dt.UTC)
 BLIND = "<!-- mainline:monitor:blind -->\nwhy"
 
 
-def test_where_everything_is_live_every_check_is_ok_and_the_level_is_the_highest(place: Any) -> None:
-    findings = place.look()
+def test_where_everything_is_live_every_check_is_ok_and_the_level_is_the_highest(hosted: Any) -> None:
+    findings = hosted.look()
     assert [(item.check, item.text) for item in findings if item.status != "ok"] == []
     assert [item.check for item in findings] == [check.name for check in CHECKS]
     assert reached(findings).number == 4 and lacking(findings) is None
@@ -154,14 +155,16 @@ PLANTED: list[tuple[str, Callable[[Any], Any], str, str, str]] = [
     ("way back", lambda p: p.state(previous=()), "gap", "no earlier stable release", "next release"),
     ("heartbeat", lambda p: beat(p, 100), "broken", "100.0 hours ago", "gh workflow run monitor.yml"),
     ("heartbeat", lambda p: beat(p, -9), "broken", "in the future", "gh workflow run"),
+    ("pinned actions", lambda p: p.edit(".github/workflows/report.yml", "@" + "a" * 40, "@v1"), "gap", "x/y@v1",
+     "mainline github pins --write"),
+]  # fmt: skip
+ON_GITHUB: list[tuple[str, Callable[[Any], Any], str, str, str]] = [
     ("blind", lambda p: open_issue(p, BLIND), "broken", "#1 is open: monitoring is blind", "says why"),
     ("alarms", lambda p: open_issue(p, "<!-- mainline:monitor:x -->"), "gap", "1 open: #1", "retrain-approved"),
     ("GitHub", lambda p: p.environment.update(GITHUB_TOKEN="another"), "broken", "refused (401)", "gh auth token"),
     ("GitHub", lambda p: p.hub.refuse.update({"/actions/workflows": 404}), "broken", "may not see it", "GITHUB_REPO"),
     ("rules of main", drop_status, "gap", "mainline/verdict is no condition", "mainline github ruleset"),
     ("rules of main", drop_rule, "gap", "not in force: deletion", "mainline github ruleset"),
-    ("pinned actions", lambda p: p.edit(".github/workflows/report.yml", "@" + "a" * 40, "@v1"), "gap", "x/y@v1",
-     "mainline github pins --write"),
     ("pinned actions", lambda p: p.more.update({"/commits/v1": {"sha": "b" * 40}}), "broken", "is not v1", "pins"),
     ("pinned actions", lambda p: p.hub.refuse.update({"/commits/v1": 404}), "unknown", "not compared", ""),
     ("secrets", lambda p: p.more.update({"/actions/secrets": {"secrets": []}}), "broken", "STORAGE_KEY, which is not",
@@ -184,6 +187,18 @@ PLANTED: list[tuple[str, Callable[[Any], Any], str, str, str]] = [
 def test_a_fault_is_named_with_what_mends_it(
     place: Any, check: str, plant: Callable[[Any], Any], status: str, words: str, fix: str
 ) -> None:
+    named(place, check, plant, status, words, fix)
+
+
+@pytest.mark.parametrize(("check", "plant", "status", "words", "fix"), ON_GITHUB,
+                         ids=[f"{item[0]}-{number}" for number, item in enumerate(ON_GITHUB)])  # fmt: skip
+def test_a_fault_on_github_is_named_with_what_mends_it(
+    hosted: Any, check: str, plant: Callable[[Any], Any], status: str, words: str, fix: str
+) -> None:
+    named(hosted, check, plant, status, words, fix)
+
+
+def named(place: Any, check: str, plant: Callable[[Any], Any], status: str, words: str, fix: str) -> None:
     plant(place)
     found = place.find(check)
     assert (found.status, words in found.text, fix in found.fix) == (status, True, True), found
@@ -192,10 +207,10 @@ def test_a_fault_is_named_with_what_mends_it(
 
 def test_every_check_has_a_planted_fault() -> None:
     elsewhere = {"rollout", *(check.name for check in CHECKS if check.name.startswith("workflow "))}
-    assert {check.name for check in CHECKS} - {item[0] for item in PLANTED} == elsewhere
+    assert {check.name for check in CHECKS} - {item[0] for item in PLANTED + ON_GITHUB} == elsewhere
 
 
-@pytest.mark.parametrize("check", [check.name for check in CHECKS if check.name.startswith("workflow ")])
+@pytest.mark.parametrize("check", ["workflow monitor", "workflow pull-request"])
 def test_a_workflow_that_is_off_unknown_or_gone_is_named(place: Any, check: str) -> None:
     name = check.removeprefix("workflow ")
     workflow_state(place, name, "disabled_manually")
@@ -209,6 +224,10 @@ def test_a_workflow_that_is_off_unknown_or_gone_is_named(place: Any, check: str)
     assert "is not there" in place.find(check).text
 
 
+def test_the_workflows_that_are_looked_for_are_those_of_the_template() -> None:
+    assert sorted(file.stem for file in (ROOT / ".github" / "workflows").iterdir()) == sorted(settings.WORKFLOWS)
+
+
 def test_a_rollout_that_stands_still_is_broken_and_one_that_moves_is_not(place: Any) -> None:
     begun = (NOW - dt.timedelta(minutes=30)).isoformat()
     place.state(candidate="r1", phase="canary", weight=5, step=1, started=begun)
@@ -219,17 +238,17 @@ def test_a_rollout_that_stands_still_is_broken_and_one_that_moves_is_not(place: 
 
 
 def test_a_stale_lock_is_a_gap_and_a_pipeline_that_dvc_cannot_read_is_broken(
-    place: Any, monkeypatch: pytest.MonkeyPatch
+    hosted: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pipeline, "stale_stages", lambda root: ("train",))
-    found = place.find("lock")
+    found = hosted.find("lock")
     assert (found.status, found.text) == ("gap", "dvc.lock does not fit: train") and "make run" in found.fix
 
     def refuse(root: Path) -> tuple[str, ...]:
         raise UserError("dvc.yaml: no", "mend it")
 
     monkeypatch.setattr(pipeline, "stale_stages", refuse)
-    assert place.find("lock").status == "broken"
+    assert hosted.find("lock").status == "broken"
 
 
 def test_a_log_folder_that_may_not_be_written_is_broken(place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,30 +269,37 @@ def test_the_embedded_remote_is_looked_through_and_its_outputs_are_not_missed(pl
     assert found.status == "broken" and "data.csv" in found.text and "damaged" in found.text
 
 
-@pytest.mark.parametrize(
-    ("code", "out", "err", "status", "words"),
-    [
-        (0, "{}", "", "ok", "is in mine"),
-        (0, '{"data.csv": "deleted"}', "", "ok", "is in mine"),
-        (0, '{"data.csv": "new"}', "", "broken", "mine lacks data.csv"),
-        (0, '{"data.csv": "missing"}', "", "broken", "mine lacks data.csv"),
-        (0, "?", "", "unknown", "cannot be read"),
-        (255, "", "ERROR: (403) Forbidden", "broken", "the key was refused"),
-        (255, "", "ERROR: Connection refused", "broken", "the host does not answer"),
-        (1, "", "ERROR: something", "broken", "something"),
-    ],
-)
-def test_cloud_storage_is_asked_through_dvc(
-    place: Any, monkeypatch: pytest.MonkeyPatch, code: int, out: str, err: str, status: str, words: str
+CLOUD = [
+    (0, "{}", "", "ok", "is in mine"),
+    (0, '{"data.csv": "deleted"}', "", "ok", "is in mine"),  # in the remote, not in the cache
+    (0, '{"data.csv": "new"}', "", "broken", "mine lacks data.csv"),
+    (0, '{"data.csv": "missing"}', "", "broken", "mine lacks data.csv"),
+    (0, "?", "", "unknown", "cannot be read"),
+    (255, "", "ERROR: (403) Forbidden", "broken", "the key was refused"),
+    (255, "", "ERROR: Connection refused", "broken", "the host does not answer"),
+    (1, "", "ERROR: something", "broken", "something"),
+]
+
+
+def test_cloud_storage_is_asked_through_dvc(place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.edit(".dvc/config", "../../store", "s3://bucket/path")
+    for code, out, err, status, words in CLOUD:
+        done = subprocess.CompletedProcess([], code, out, err)
+        monkeypatch.setattr(storage.dvc, "run", lambda *_, done=done: done)
+        found = place.find("objects")
+        assert (found.status, words in found.text) == (status, True), found
+        assert place.find("objects", offline=True).status == "unknown"
+
+
+def test_a_host_that_is_silent_is_no_fault_where_nobody_knows_of_a_network(
+    place: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place.edit(".dvc/config", "../../store", "s3://bucket/path")
-    monkeypatch.setattr(storage.dvc, "run", lambda *_: subprocess.CompletedProcess([], code, out, err))
-    found = place.find("objects")
-    assert (found.status, words in found.text) == (status, True), found
-    assert place.find("objects", offline=True).status == "unknown"
-    if "host" in words:
-        del place.environment["GITHUB_TOKEN"]
-        assert place.find("objects").status == "unknown", "nobody knows whether this machine has a network"
+    done = subprocess.CompletedProcess([], 255, "", "ERROR: Connection refused")
+    monkeypatch.setattr(storage.dvc, "run", lambda *_: done)
+    assert place.find("objects").status == "broken"
+    del place.environment["GITHUB_TOKEN"]
+    assert place.find("objects").status == "unknown"
 
 
 def test_cloud_storage_without_a_key_in_a_workflow_is_a_gap(place: Any) -> None:
@@ -285,27 +311,27 @@ def test_cloud_storage_without_a_key_in_a_workflow_is_a_gap(place: Any) -> None:
     assert found.status == "gap" and "no workflow gives a key to s3://" in found.text
 
 
-def test_a_secret_of_the_organisation_counts(place: Any) -> None:
-    place.more["/actions/secrets"] = {"secrets": []}
-    place.more["/actions/organization-secrets"] = {"secrets": [{"name": "STORAGE_KEY"}]}
-    assert place.find("secrets").status == "ok"
-    place.hub.refuse["/actions/secrets"] = 403
-    assert place.find("secrets").status == "unknown"
+def test_a_secret_of_the_organisation_counts(hosted: Any) -> None:
+    hosted.more["/actions/secrets"] = {"secrets": []}
+    hosted.more["/actions/organization-secrets"] = {"secrets": [{"name": "STORAGE_KEY"}]}
+    assert hosted.find("secrets").status == "ok"
+    hosted.hub.refuse["/actions/secrets"] = 403
+    assert hosted.find("secrets").status == "unknown"
 
 
-def test_a_tracking_server_is_asked(place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    place.environment["MLFLOW_TRACKING_URI"] = f"{place.hub.url}/"
-    assert place.find("tracking").status == "ok"  # the stand-in asks for a key: somebody is there
+def test_a_tracking_server_is_asked(hosted: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    hosted.environment["MLFLOW_TRACKING_URI"] = f"{hosted.hub.url}/"
+    assert hosted.find("tracking").status == "ok"  # the stand-in asks for a key: somebody is there
     monkeypatch.setattr(pipeline, "_status", lambda address: 404)
-    assert "answers 404" in place.find("tracking").text
+    assert "answers 404" in hosted.find("tracking").text
     monkeypatch.undo()
-    place.environment["MLFLOW_TRACKING_URI"] = "http://127.0.0.1:1"
-    assert place.find("tracking").status == "broken"
-    assert place.find("tracking", offline=True).status == "unknown"
-    del place.environment["GITHUB_TOKEN"]
-    assert place.find("tracking").status == "unknown"
-    place.environment["MLFLOW_TRACKING_URI"] = "databricks://host"
-    assert place.find("tracking").status == "unknown"
+    hosted.environment["MLFLOW_TRACKING_URI"] = "http://127.0.0.1:1"
+    assert hosted.find("tracking").status == "broken"
+    assert hosted.find("tracking", offline=True).status == "unknown"
+    del hosted.environment["GITHUB_TOKEN"]
+    assert hosted.find("tracking").status == "unknown"
+    hosted.environment["MLFLOW_TRACKING_URI"] = "databricks://host"
+    assert hosted.find("tracking").status == "unknown"
 
 
 def test_without_an_origin_the_ledger_and_the_issues_of_this_machine_count(place: Any) -> None:

@@ -26,10 +26,10 @@ def unknown(findings: list[Any]) -> set[str]:
     return {item.check for item in findings if item.status == "unknown"}
 
 
-def test_offline_nothing_of_github_is_asked_and_nothing_of_it_is_ok(place: Any) -> None:
-    findings = place.look(offline=True)
+def test_offline_nothing_of_github_is_asked_and_nothing_of_it_is_ok(hosted: Any) -> None:
+    findings = hosted.look(offline=True)
     assert unknown(findings) == ASKED | {"secrets"}
-    assert place.hub.calls == [] and reached(findings).number == 1
+    assert hosted.hub.calls == [] and reached(findings).number == 1
 
 
 def test_offline_an_origin_that_is_far_away_is_not_asked_and_the_ledger_here_is_in_doubt(place: Any) -> None:
@@ -43,19 +43,19 @@ def test_offline_an_origin_that_is_far_away_is_not_asked_and_the_ledger_here_is_
     assert found.status == "unknown" and "on this machine: r2 since" in found.text
 
 
-def test_without_a_token_github_is_not_checked_and_never_ok(place: Any) -> None:
-    del place.environment["GITHUB_TOKEN"]
-    findings = place.look()
-    assert unknown(findings) == ASKED | {"secrets"} and place.hub.calls == []
+def test_without_a_token_github_is_not_checked_and_never_ok(hosted: Any) -> None:
+    del hosted.environment["GITHUB_TOKEN"]
+    findings = hosted.look()
+    assert unknown(findings) == ASKED | {"secrets"} and hosted.hub.calls == []
     assert {item.text for item in findings if item.status == "unknown"} == {"not checked: no token (GITHUB_TOKEN)"}
     assert all("gh auth token" in item.fix for item in findings if item.status == "unknown")
 
 
-def test_a_token_that_may_not_look_makes_no_check_ok(place: Any) -> None:
-    for path in [*place.more, "/issues"]:
+def test_a_token_that_may_not_look_makes_no_check_ok(hosted: Any) -> None:
+    for path in [*hosted.more, "/issues"]:
         if path != "/actions/workflows":
-            place.hub.refuse[path] = 403
-    findings = place.look(*ASKED, "secrets")
+            hosted.hub.refuse[path] = 403
+    findings = hosted.look(*ASKED, "secrets")
     fine = {"GitHub", *(f"workflow {name}" for name in settings.WORKFLOWS)}
     assert {item.check for item in findings if item.status == "ok"} == fine
     assert unknown(findings) == (ASKED | {"secrets"}) - fine - {"blind", "alarms"}
@@ -82,12 +82,12 @@ def deaf() -> Iterator[tuple[str, list[int]]]:
 
 
 def test_a_server_that_does_not_answer_is_asked_once_and_the_rest_goes_on(
-    place: Any, deaf: tuple[str, list[int]], monkeypatch: pytest.MonkeyPatch
+    hosted: Any, deaf: tuple[str, list[int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(doctor_hub, "PATIENCE", 0.2)
     address, calls = deaf
-    place.environment["GITHUB_API_URL"] = address
-    findings = place.look()
+    hosted.environment["GITHUB_API_URL"] = address
+    findings = hosted.look()
     assert unknown(findings) == ASKED | {"secrets"} and len(calls) == 1
     assert reached(findings).number == 1
     assert not [item for item in findings if item.status == "broken"], "being offline is no fault"
@@ -138,19 +138,19 @@ def test_the_repository_is_read_from_the_origin(origin: str, server: str, name: 
     assert repository_of(origin, {"GITHUB_SERVER_URL": server}) == name
 
 
-def test_pages_are_all_read(place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pages_are_all_read(hosted: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     names = [f"label {number}" for number in range(100)]
     pages = {"1": [{"name": name} for name in names], "2": [{"name": name} for name in settings.LABELS]}
-    plain = place.hub.answer
+    plain = hosted.hub.answer
     monkeypatch.setattr(
-        place.hub, "answer", lambda m, p, b, q: (200, pages[q["page"]]) if p == "/labels" else plain(m, p, b, q)
+        hosted.hub, "answer", lambda m, p, b, q: (200, pages[q["page"]]) if p == "/labels" else plain(m, p, b, q)
     )
-    assert place.find("labels").status == "ok"
+    assert hosted.find("labels").status == "ok"
 
 
-def test_a_git_that_is_not_there_stops_no_check(place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(place.top))
-    findings = place.look()
+def test_a_git_that_is_not_there_stops_no_check(hosted: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(hosted.top))
+    findings = hosted.look()
     assert {item.check for item in findings if item.status == "ok"} & {"params", "storage", "objects", "GitHub"}
     assert not {item.check for item in findings if item.status == "ok"} & {"git", "origin", "stable", "heartbeat"}
 
