@@ -75,14 +75,21 @@ def test_a_secret_in_an_error_or_a_fix_is_blotted_out(place: Any) -> None:
     def leak(_: Any) -> Found:
         return broken("could not open with opensesame-1", "try opensesame-1 again")
 
+    header = "AUTHORIZATION: basic aGVhZGVyLW9mLWEtcnVubmVy"
+    subprocess.run(["git", "config", "http.https://github.com/.extraheader", header], cwd=place.repo, check=True)
+
+    def quote(_: Any) -> Found:
+        return broken(f"git said {header}", "")
+
     def fail(_: Any) -> Found:
         raise UserError("opensesame-1 was refused", "https://a:opensesame-1@host/x?sig=1")
 
     with run_sight(place) as seen:
-        found = run.examine(seen, [Check("a", "b", leak), Check("c", "d", fail)])
+        found = run.examine(seen, [Check("a", "b", leak), Check("c", "d", fail), Check("e", "f", quote)])
     assert [(item.text, item.fix) for item in found] == [
         ("could not open with …", "try … again"),
         ("… was refused", "https://host/x"),
+        ("git said AUTHORIZATION: basic …", ""),
     ]
 
 
