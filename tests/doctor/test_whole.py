@@ -1,4 +1,4 @@
-"""The real command in a clone whose pipeline has run, with the real DVC."""
+"""The real command in a clone whose pipeline has run, with the real DVC (tests/ci/test_plan.py makes its lock stale)."""
 
 from __future__ import annotations
 
@@ -6,22 +6,12 @@ import json
 from typing import Any
 
 
-def look(clone: Any, **how: Any) -> dict[str, Any]:
-    """Return what the doctor finds there, by check."""
-    printed = clone.run(*clone.program("mainline"), "doctor", "--offline", "--json", check=False, **how)
-    found = json.loads(printed)
-    return {item["check"]: item for item in found["checks"]} | {"level": found["level"]}
-
-
-def test_a_clone_after_make_run_is_at_level_one_and_one_changed_parameter_takes_it_away(finished_copy: Any) -> None:
-    found = look(finished_copy)
-    assert found["level"] == 1
+def test_a_fresh_copy_is_at_level_one_after_its_pipeline_has_run(finished: Any) -> None:
+    printed = finished.run(*finished.program("mainline"), "doctor", "--offline", "--json")
+    whole = json.loads(printed)
+    found = {item["check"]: item for item in whole["checks"]}
+    assert whole["level"] == 1
     for name in ("params", "git", "lock", "champion", "objects", "tracking"):
         assert found[name]["status"] == "ok", found[name]
     assert found["storage"]["status"] == "gap" and "embedded" in found["storage"]["found"]
-    params = finished_copy.folder / "params.yaml"
-    params.write_text(params.read_text(encoding="utf-8").replace("C: 1.0", "C: 0.5"), encoding="utf-8")
-    found = look(finished_copy)
-    assert found["level"] == 0 and found["lock"]["status"] == "gap"
-    assert found["lock"]["found"].startswith("dvc.lock does not fit: train")
-    assert found["work tree"]["found"] == "not committed: params.yaml"
+    assert found["origin"]["status"] == "gap" and found["GitHub"]["status"] == "unknown"
