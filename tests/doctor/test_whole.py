@@ -1,4 +1,4 @@
-"""The real command in a clone whose pipeline has run, with the real DVC (tests/ci/test_plan.py makes its lock stale)."""
+"""The real command in a clone whose pipeline has run, with the real DVC (a stale lock: tests/ci/test_plan.py)."""
 
 from __future__ import annotations
 
