@@ -10,6 +10,7 @@ import typer
 import typer.core
 
 from mainline.cli_ci import ci, github
+from mainline.cli_doctor import doctor
 from mainline.cli_kubernetes import kubernetes
 from mainline.cli_log import log
 from mainline.cli_monitor import monitor
@@ -61,6 +62,7 @@ app.command()(rollback)
 app.add_typer(monitor, name="monitor")
 app.command()(replay)
 app.command()(retrain)
+app.command()(doctor)
 
 
 @app.command()

@@ -88,6 +88,7 @@ class Connection:
     token: str
     api: str = "https://api.github.com"
     pause: Callable[[float], None] = field(default=time.sleep, compare=False)
+    seconds: float | None = field(default=None, compare=False)  # bound on one attempt; None: SECONDS
 
     def call(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, made: Callable[[], Any] | None = None
@@ -154,7 +155,9 @@ class Connection:
                 "X-GitHub-Api-Version": "2022-11-28",
             },
         )
-        return urllib.request.build_opener(NoRedirect).open(request, timeout=SECONDS)
+        return urllib.request.build_opener(NoRedirect).open(
+            request, timeout=SECONDS if self.seconds is None else self.seconds
+        )
 
 
 def short(text: str, limit: int) -> str:
