@@ -105,7 +105,7 @@ def release_rollout(release: Id) -> None:
 
 @ci_release.command("issue")
 def release_issue(release: Id, url: Url = "") -> None:
-    """Open or bring up to date the issue about a release that was aborted or rolled back."""
+    """Open or bring up to date the issue about a release that was aborted or rolled back; close it once promoted."""
     from mainline.ci.ledger import open_ledger
     from mainline.ci.release_issue import report
     from mainline.github import connect

@@ -68,17 +68,30 @@ class GitHub(Connection):
     def issue(self, mark: str, title: str, body: str, label: str) -> int:
         """Open the one issue whose body begins with ``mark``, or renew the open one; return its number."""
         content = {"title": short(title, 250), "body": fit(f"{mark}\n{body}")}
+        number = self.open_issue(mark, label)
+        if number is None:
+            return int(self.call("POST", "issues", content | {"labels": [label]})["number"])
+        self.call("PATCH", f"issues/{number:d}", content)
+        return number
+
+    def open_issue(self, mark: str, label: str) -> int | None:
+        """Return the number of the open issue of ours whose body begins with ``mark``, None if there is none."""
         for page in range(1, PAGES + 1):
             found = self.call("GET", f"issues?state=open&labels={label}&per_page=100&page={page}")
             entries = found if isinstance(found, list) else []
             for entry in entries:
+                # As with comments: a person who wrote the mark keeps what is theirs.
                 ours = (entry.get("user") or {}).get("type") == "Bot"
                 if ours and str(entry.get("body") or "").startswith(mark):
-                    self.call("PATCH", f"issues/{int(entry['number'])}", content)
                     return int(entry["number"])
             if len(entries) < 100:
                 break
-        return int(self.call("POST", "issues", content | {"labels": [label]})["number"])
+        return None
+
+    def close_issue(self, number: int, why: str) -> None:
+        """Close an issue as done, with ``why`` as its last comment."""
+        self.call("POST", f"issues/{number:d}/comments", {"body": fit(why)})
+        self.call("PATCH", f"issues/{number:d}", {"state": "closed", "state_reason": "completed"})
 
     def approvals(self, run: int, environment: str) -> list[dict[str, str]]:
         """Return who reviewed this run's deployment to ``environment``: ``user``, ``state``, ``comment``."""
