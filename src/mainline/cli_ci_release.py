@@ -40,7 +40,7 @@ def release_build(release: Asked = "") -> None:
     from mainline.github import connect
 
     deploy = open_ledger()
-    found = fetch(release, deploy, connect()) if release else make(deploy)
+    found = fetch(release, deploy, connect()) if release else make(deploy, connect())
     say(f"{pack(found)}: release {found.id} of commit {found.commit[:12]}", "pass")
     put(release=found.id)
 

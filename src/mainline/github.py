@@ -33,6 +33,18 @@ class GitHub(Connection):
         body = {"state": state, "context": "mainline/verdict", "description": short(description, 140)}
         self.call("POST", f"statuses/{_sha(commit)}", body | ({"target_url": url} if url else {}))
 
+    def verdict_status(self, commit: str) -> dict[str, Any] | None:
+        """Return the newest commit status ``mainline/verdict``, None if there is none."""
+        for page in range(1, PAGES + 1):
+            found = self.call("GET", f"commits/{_sha(commit)}/statuses?per_page=100&page={page}")
+            entries = found if isinstance(found, list) else []
+            for entry in entries:  # newest first
+                if entry.get("context") == "mainline/verdict":
+                    return dict(entry)
+            if len(entries) < 100:
+                break
+        return None
+
     def add_check(self, commit: str, conclusion: Literal["success", "failure"], title: str, summary: str) -> None:
         """Add a finished check run ``mainline report`` that shows ``summary`` (Markdown)."""
         output = {"title": short(title, 250), "summary": fit(summary)}
