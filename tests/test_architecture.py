@@ -34,7 +34,7 @@ GROUND = {
 STORAGE = {"mainline.dvc", "mainline.objects", "mainline.plugins", "mainline.remote"}
 MEASURES = ("metrics", "bootstrap", "calibration", "slices", "threshold")
 PAGE = ("blocks", "charts", "document")
-TOP = {"mainline.stages", "mainline.summary", "mainline.deliver"}
+TOP = {"mainline.stages", "mainline.summary", "mainline.deliver", "mainline.repro"}
 HEAVY = ("pandas", "numpy", "scipy", "sklearn", "mlflow", "pydantic", "pandera", "pyarrow", "matplotlib", "skops")
 
 
