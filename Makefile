@@ -29,7 +29,7 @@ data: setup ## fetch the batches that data.dvc and replay.dvc name
 	fi
 
 run: data ## run the pipeline, and take what came out the whole way to the users: verdict, release, canary
-	@$(BIN)/dvc repro
+	@$(BIN)/mainline repro
 	@$(BIN)/mainline summary
 	@$(BIN)/mainline deliver
 

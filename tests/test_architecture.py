@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src"
@@ -33,7 +34,7 @@ GROUND = {
 STORAGE = {"mainline.dvc", "mainline.objects", "mainline.plugins", "mainline.remote"}
 MEASURES = ("metrics", "bootstrap", "calibration", "slices", "threshold")
 PAGE = ("blocks", "charts", "document")
-TOP = {"mainline.stages", "mainline.summary", "mainline.deliver"}
+TOP = {"mainline.stages", "mainline.summary", "mainline.deliver", "mainline.repro"}
 HEAVY = ("pandas", "numpy", "scipy", "sklearn", "mlflow", "pydantic", "pandera", "pyarrow", "matplotlib", "skops")
 
 
@@ -162,6 +163,34 @@ def test_a_planted_import_is_found(name: str, text: str, fault: str) -> None:
 def test_modules_are_small_and_say_what_they_are(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 300
     assert (ast.get_docstring(tree_of(path)) or "").strip(), "no docstring"
+
+
+RECORDS = {"mainline.train.tracking"}  # of the stage card: it writes to MLflow, and no output of DVC's
+
+
+def read_by(stage: str) -> set[str]:
+    """Return the files below data, train and evaluate that ``mainline STAGE`` runs, also those that they import."""
+    functions = {node.name: node for node in tree_of(SOURCE / "mainline/stages.py").body
+                 if isinstance(node, ast.FunctionDef)}  # fmt: skip
+    todo, found = imported(functions[f"run_{stage}"], "mainline.stages", False), set()
+    while todo:
+        name = todo.pop()
+        path = SOURCE / f"{name.replace('.', '/')}.py"
+        if name.split(".")[1] in FLOORS[:3] and name not in found | RECORDS:
+            found.add(name)
+            todo |= imported(tree_of(path), name, False)
+    return {f"src/{name.replace('.', '/')}.py" for name in found}
+
+
+def test_a_stage_depends_on_all_code_that_makes_its_outputs() -> None:
+    """Code that dvc.yaml does not name could change without the stage being run again."""
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    unnamed = {
+        stage: {path for path in read_by(stage) if not any(f"{path}/".startswith(f"{dep}/") for dep in facts["deps"])}
+        for stage, facts in stages.items()
+    }
+    assert {stage: sorted(paths) for stage, paths in unnamed.items() if paths} == {}
+    assert "src/mainline/train/artifact.py" in read_by("card")
 
 
 def modules_loaded(*arguments: str) -> set[str]:

@@ -106,6 +106,14 @@ def card() -> None:
 
 
 @app.command()
+def repro() -> None:
+    """Run the pipeline, as `dvc repro` does; data that are not fit to train on do not get into their .dvc file."""
+    from mainline.repro import repro as run_pipeline
+
+    raise typer.Exit(run_pipeline())
+
+
+@app.command()
 def summary() -> None:
     """Print data, model, metrics and gates of the last run. Exit code 1 when a gate is not passed."""
     from mainline.summary import show

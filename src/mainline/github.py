@@ -33,6 +33,18 @@ class GitHub(Connection):
         body = {"state": state, "context": "mainline/verdict", "description": short(description, 140)}
         self.call("POST", f"statuses/{_sha(commit)}", body | ({"target_url": url} if url else {}))
 
+    def verdict_status(self, commit: str) -> dict[str, Any] | None:
+        """Return the newest commit status ``mainline/verdict``, None if there is none."""
+        for page in range(1, PAGES + 1):
+            found = self.call("GET", f"commits/{_sha(commit)}/statuses?per_page=100&page={page}")
+            entries = found if isinstance(found, list) else []
+            for entry in entries:  # newest first
+                if entry.get("context") == "mainline/verdict":
+                    return dict(entry)
+            if len(entries) < 100:
+                break
+        return None
+
     def add_check(self, commit: str, conclusion: Literal["success", "failure"], title: str, summary: str) -> None:
         """Add a finished check run ``mainline report`` that shows ``summary`` (Markdown)."""
         output = {"title": short(title, 250), "summary": fit(summary)}
@@ -68,17 +80,30 @@ class GitHub(Connection):
     def issue(self, mark: str, title: str, body: str, label: str) -> int:
         """Open the one issue whose body begins with ``mark``, or renew the open one; return its number."""
         content = {"title": short(title, 250), "body": fit(f"{mark}\n{body}")}
+        number = self.open_issue(mark, label)
+        if number is None:
+            return int(self.call("POST", "issues", content | {"labels": [label]})["number"])
+        self.call("PATCH", f"issues/{number:d}", content)
+        return number
+
+    def open_issue(self, mark: str, label: str) -> int | None:
+        """Return the number of the open issue of ours whose body begins with ``mark``, None if there is none."""
         for page in range(1, PAGES + 1):
             found = self.call("GET", f"issues?state=open&labels={label}&per_page=100&page={page}")
             entries = found if isinstance(found, list) else []
             for entry in entries:
+                # As with comments: a person who wrote the mark keeps what is theirs.
                 ours = (entry.get("user") or {}).get("type") == "Bot"
                 if ours and str(entry.get("body") or "").startswith(mark):
-                    self.call("PATCH", f"issues/{int(entry['number'])}", content)
                     return int(entry["number"])
             if len(entries) < 100:
                 break
-        return int(self.call("POST", "issues", content | {"labels": [label]})["number"])
+        return None
+
+    def close_issue(self, number: int, why: str) -> None:
+        """Close an issue as done, with ``why`` as its last comment."""
+        self.call("POST", f"issues/{number:d}/comments", {"body": fit(why)})
+        self.call("PATCH", f"issues/{number:d}", {"state": "closed", "state_reason": "completed"})
 
     def approvals(self, run: int, environment: str) -> list[dict[str, str]]:
         """Return who reviewed this run's deployment to ``environment``: ``user``, ``state``, ``comment``."""

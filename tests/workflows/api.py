@@ -72,6 +72,8 @@ class Hub:
                 return code, {"message": "Resource not accessible by integration"}
         if found := re.fullmatch(r"/statuses/(\w+)", path):
             self.statuses.append({"sha": found[1], **body})
+        elif found := re.fullmatch(r"/commits/(\w+)/statuses", path):
+            return 200, page([item for item in reversed(self.statuses) if item["sha"] == found[1]], query)
         elif path == "/check-runs":
             self.checks.append(body)
         elif path == "/pulls":

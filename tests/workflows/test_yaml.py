@@ -189,6 +189,19 @@ def test_production_comes_after_staging_and_after_people() -> None:
     assert all("attest" not in str(job.get("needs", "")) for job in jobs.values())
 
 
+@pytest.mark.parametrize(
+    ("staging", "rollout", "speaks"),
+    [("failure", "skipped", True), ("success", "failure", True), ("success", "success", True),
+     ("success", "cancelled", False), ("cancelled", "skipped", False), ("skipped", "skipped", False)],
+)  # fmt: skip
+def test_after_a_promotion_and_after_a_failure_the_issue_is_looked_at(staging: str, rollout: str, speaks: bool) -> None:
+    asked = yaml.safe_load((ROOT / ".github/workflows/release.yml").read_text(encoding="utf-8"))["jobs"]["issue"]["if"]
+    for job, result in (("staging", staging), ("rollout", rollout)):
+        asked = asked.replace(f"needs.{job}.result", repr(result))
+    asked = asked.replace("always()", "True").replace("&&", "and").replace("||", "or")
+    assert eval(asked, {"__builtins__": {}}) is speaks
+
+
 MONITOR = [
     ("cancel-in-progress: false", "cancel-in-progress: true", "a run is cut off"),
     ("  group: monitor\n", "  group: monitor-${{ github.run_id }}\n", "two of them could run at once"),
