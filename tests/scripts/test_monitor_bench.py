@@ -5,19 +5,24 @@ from __future__ import annotations
 import importlib.util
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "monitor_bench.py"
+SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 
-@pytest.fixture(scope="module")
-def bench():
-    spec = importlib.util.spec_from_file_location("monitor_bench", SCRIPT)
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def bench() -> ModuleType:
+    return load("monitor_bench")
 
 
 def test_what_does_not_finish_is_named(bench) -> None:
@@ -40,7 +45,9 @@ def test_ratios_are_against_our_own_window_of_that_size(bench) -> None:
     assert "| 10 | nannyml | out of memory |  |  |  |  | 1.0 |" in table
 
 
-def test_both_tools_of_ours_count_the_same_columns(bench, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(bench, "CHUNK", 500)
-    (profile, window) = bench.side_by_side({}, 1000)
-    assert (profile["columns"], window["columns"]) == (30, 30) and window["peak_mb"] > 0
+def test_both_halves_of_ours_count_the_same_columns(bench, tmp_path) -> None:
+    folders = [str(tmp_path / name) for name in ("reference", "current")]
+    for number, folder in enumerate(folders):
+        bench.make(Path(folder), 500, number)
+    peers = load("monitor_bench_peers")
+    assert [peers.TOOLS[name]()(*folders) for name in ("profile", "mainline")] == [30, 30]
