@@ -119,7 +119,7 @@ PLANTED = [
      "if: ${{ steps.train.outcome }} == 'success'\n        run", "an if that is always true"),
     ('"$BASE_COMMIT"', "${{ github.event.pull_request.base.ref }}", "an expression in a script"),
     ("  pull_request:\n", "  pull_request_target:\n", "pull_request_target"),
-    ("      contents: read\n    outputs", "      contents: write\n    outputs", "may write"),
+    ("      contents: read\n      pull", "      contents: write\n      pull", "may write"),
     ("permissions: {}\n", "permissions: write-all\n", "permissions are not empty"),
     ("  cancel-in-progress: true", "  cancel-in-progress: false", "an older run is not cancelled"),
     ("@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1", "@v7", "an action without a full hash"),
