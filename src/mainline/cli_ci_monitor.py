@@ -34,12 +34,16 @@ def monitor_begin(log: Log = "", demo: Demo = "") -> None:
 
 
 @ci_monitor.command("watch")
-def monitor_watch(log: Log, until: Annotated[str, typer.Option(envvar="UNTIL", help="ISO; empty: now")] = "") -> None:
+def monitor_watch(
+    log: Log,
+    until: Annotated[str, typer.Option(envvar="UNTIL", help="ISO; empty: now")] = "",
+    again: Annotated[str, typer.Option(envvar="AGAIN", help="watch these windows again: 2009-06,2009-07")] = "",
+) -> None:
     """Watch what has not been watched (GITHUB_OUTPUT: code). Exit code 1 only if nothing could be watched."""
     from mainline.ci.event import put
     from mainline.ci.monitor import watch
 
-    put(code=str(watch(log, until)))
+    put(code=str(watch(log, until, again)))
 
 
 @ci_monitor.command("save")

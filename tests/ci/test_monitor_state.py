@@ -168,6 +168,21 @@ def test_of_two_runs_at_once_the_first_one_counts(
     assert other.repo.read("monitor/log/windows/ref-day-all/2026-01-01.json") == '{"rows": 1}\n'
 
 
+def test_a_window_that_was_watched_again_replaces_the_one_on_the_branch(bare: Path, tmp_path: Path, git: Git) -> None:
+    one, folder = opened(bare, tmp_path / "a"), tmp_path / "mine"
+    window(folder, "2026-01-01", '{"rows": 1}\n')
+    assert save(one, "log", folder) == 1
+    window(folder, "2026-01-01", '{"again": 1, "rows": 2}\n')
+    assert save(one, "log", folder) == 0
+    assert one.repo.read("monitor/log/windows/ref-day-all/2026-01-01.json") == '{"again": 1, "rows": 2}\n'
+    assert "0 windows watched, 1 again" in git(bare, "log", "-1", "--format=%s", "deploy")
+    # A run that knows only the first version takes nothing back
+    old = tmp_path / "old"
+    path = window(old, "2026-01-01", '{"rows": 1}\n')
+    save(opened(bare, tmp_path / "b"), "log", old)
+    assert json.loads(path.read_text()) == {"again": 1, "rows": 2}
+
+
 def test_a_run_that_was_overtaken_looks_again(bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one, other = opened(bare, tmp_path / "a"), opened(bare, tmp_path / "b")
     mine, theirs = tmp_path / "mine", tmp_path / "theirs"

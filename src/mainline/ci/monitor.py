@@ -16,7 +16,8 @@ from mainline.config import load_settings
 from mainline.console import annotate, error, say
 from mainline.errors import UserError
 from mainline.github import fit
-from mainline.monitor.commands import Options, run
+from mainline.monitor.commands import Options
+from mainline.monitor.run import run
 from mainline.paths import MODEL
 from mainline.release.ledger import Deploy
 
@@ -71,13 +72,13 @@ def begin(deploy: Deploy, log: str, demo: str, root: Path = Path()) -> Begun:
     return Begun(kind, DEMO.as_posix(), end.isoformat())
 
 
-def watch(log: str, until: str) -> int:
-    """Watch what has not been watched, and return the code: 0 fine, 1 alarm, 3 it cannot be told.
+def watch(log: str, until: str, again: str = "") -> int:
+    """Watch what has not been watched, and the windows ``again`` once more; return the code of `mainline monitor run`.
 
     Raises:
         UserError: the log or the champion's files cannot be read: nothing is known then.
     """
-    return run(Options(place=log, until=until), None)
+    return run(Options(place=log, until=until, again=again), None)
 
 
 def conclude(code: str, environment: Mapping[str, str] = os.environ) -> int:

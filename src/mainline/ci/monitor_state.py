@@ -17,6 +17,7 @@ from typing import Literal
 from mainline.console import warn
 from mainline.errors import UserError
 from mainline.files import write_atomic
+from mainline.monitor.store import times_again
 from mainline.release.ledger import Deploy, Moved
 
 Kind = Literal["log", "demo"]
@@ -59,7 +60,8 @@ def restore(deploy: Deploy, kind: Kind, folder: Path) -> int:
 def save(deploy: Deploy, kind: Kind, folder: Path) -> int:
     """Commit the windows that the branch does not have, and the report; return how many windows are new there.
 
-    A window that the branch has already stays as it is, and replaces the one in ``folder``.
+    A window that the branch has already stays as it is, and replaces the one in ``folder``; unless that was watched
+    again more often.
 
     Raises:
         UserError: there is no report, or the remote refuses.
@@ -67,22 +69,30 @@ def save(deploy: Deploy, kind: Kind, folder: Path) -> int:
     for left in reversed(range(TRIES)):
         head = deploy.refresh()
         known = set(deploy.repo.names(place(kind)))
-        files = {}
+        files: dict[str, str] = {}
+        repeated = 0
         for file in sorted((folder / WINDOWS).rglob("*.json")):
             path = f"{place(kind)}/{file.relative_to(folder).as_posix()}"
+            ours = file.read_text(encoding="utf-8")
             if path not in known:
-                files[path] = file.read_text(encoding="utf-8")
-            elif (theirs := deploy.repo.read(path)) != file.read_text(encoding="utf-8"):
+                files[path] = ours
+            elif (theirs := deploy.repo.read(path)) == ours:
+                continue
+            elif times_again(json.loads(ours)) > times_again(json.loads(theirs or "{}")):
+                files[path] = ours
+                repeated += 1
+            else:
                 warn(f"{path}: another run has watched this window meanwhile; what it found counts")
                 write_atomic(file, theirs or "")
-        new = len(files)
+        new = len(files) - repeated
         report = _read(folder / REPORT)
         if report != deploy.repo.read(f"{place(kind)}/{REPORT}"):
             files[f"{place(kind)}/{REPORT}"] = report
         if not files:
             return 0
         try:
-            deploy.keep(f"monitor: {new} window{'' if new == 1 else 's'} watched ({kind})", files, expect=head)
+            words = f"{new} window{'' if new == 1 else 's'} watched" + (f", {repeated} again" if repeated else "")
+            deploy.keep(f"monitor: {words} ({kind})", files, expect=head)
             return new
         except Moved:
             if not left:

@@ -86,6 +86,7 @@ def _banner(view: View) -> Banner:
             why.append(f"nothing has been watched since {judged.end[:16]}: this is the state of then, not of today")
     why.append(f"performance: {verdict} ({view.performance.get('reason', '')})" if verdict else "performance: unknown")
     why += [f"{level.name}: {level.words}" for level in view.levels if level.met is False]
+    why += [f"{item.words}: `{item.command}`" for item in view.late if item.counts(view.rules)]
     return Banner(STATES[view.good], "; ".join(why) + ".", view.good)
 
 

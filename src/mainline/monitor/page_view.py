@@ -11,6 +11,7 @@ from typing import Any
 from mainline.config import Monitor
 from mainline.data.profile import Profile
 from mainline.files import read_json
+from mainline.monitor.late import Late, still
 from mainline.monitor.levels import Level, levels
 from mainline.monitor.profile import reference_id
 from mainline.monitor.store import Kept, Store
@@ -29,9 +30,10 @@ class View:
         windows: all that are kept, oldest first.
         reference: the champion's profile.
         performance: of the last run; empty without one.
-        levels: service levels of the newest window, as of ``now``.
+        levels: service levels of the newest window.
         now: the moment that the report is for.
         rules: of params.yaml.
+        late: windows that have grown since they were watched.
     """
 
     windows: Sequence[Kept]
@@ -40,6 +42,7 @@ class View:
     levels: Sequence[Level]
     now: dt.datetime
     rules: Monitor
+    late: Sequence[Late] = ()
 
     @property
     def newest(self) -> Kept | None:
@@ -71,6 +74,8 @@ class View:
         verdict = self.performance.get("verdict")
         if self.newest is not None and self.newest.judged.verdict == "DRIFT" or verdict == "WORSE" or missed:
             return False
+        if any(item.counts(self.rules) for item in self.late):
+            return None
         if self.overdue or self.newest is None or self.newest.judged.verdict not in GREEN or verdict != "OK":
             return None
         return True
@@ -98,6 +103,5 @@ def load_view(reference: Profile, rules: Monitor, release: str, now: dt.datetime
     report = folder / "report.json"
     found = read_json(report) if report.is_file() else {}
     windows = store.all()
-    newest = [kept.watched for kept in windows[-1:] if kept.watched is not None]
-    met = levels(newest, rules, now) if windows else ()
-    return View(windows, reference, found.get("performance") or {}, met, now, rules)
+    met = levels([windows[-1].watched], rules, windows[-1].end) if windows else ()
+    return View(windows, reference, found.get("performance") or {}, met, now, rules, still(found, windows))
