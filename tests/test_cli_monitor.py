@@ -77,6 +77,9 @@ def test_a_calm_log_a_broken_one_and_what_comes_of_it(watched, monkeypatch) -> N
     assert watched.run("monitor", "blind", "--why", "no log")[0] == 0 and issue.with_name("2.md").exists()
     code, output = watched.run("monitor", "blind", "--clear")
     assert code == 0 and "#2 Monitoring is blind: closed" in output
+    # Between two windows the last one stands, also one that another command has watched
+    code, output = watched.run("monitor", "run", "--until", "2026-01-06")
+    assert code == 1 and "what was watched last stands: 2026-01-05: DRIFT" in output, output
     # Then it is told once, silence is no green, and nothing is watched twice
     assert watched.run("monitor", "drift", "--until", "2026-01-06")[0] == 0
     code, output = watched.run("monitor", "drift", "--until", "2026-01-08")
@@ -109,7 +112,8 @@ def test_nothing_new_is_neither_well_nor_ill_and_silence_misses_the_volume(watch
     def volume(found: dict) -> bool:
         return next(level["met"] for level in found["levels"] if level["name"] == "volume")
 
-    code, output, found = run("2026-01-01", 20)
+    code, output, found = run("2026-01-01T23:59", 20)
+    assert found["performance"]["verdict"] == "OK", output
     assert code == 3 and "nothing to watch yet" in output and found["windows"] == found["levels"] == []
     code, output, first = run("2026-01-05", 20)
     assert code == 0 and len(first["windows"]) == 4 and volume(first) is True
