@@ -151,7 +151,7 @@ class Clone:
     def run(self, *command: str, check: bool = True, **extra: str) -> str:
         """Return all output of a command; a failure fails the test and shows it, unless ``check`` is false."""
         done = subprocess.run(
-            command, cwd=self.folder, env=self.environment(**extra), capture_output=True, text=True, timeout=300
+            command, cwd=self.folder, env=self.environment(**extra), capture_output=True, text=True, timeout=600
         )
         output = done.stdout + done.stderr
         assert not check or done.returncode == 0, output

@@ -24,7 +24,7 @@ def test_the_first_release_is_rehearsed_against_its_twin(finished_copy: Any) -> 
     finished_copy.run("git", "checkout", "--quiet", "-B", "main")
     finished_copy.run("git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "-am", "Shorten it")
     # When it is delivered
-    said = finished_copy.run("mainline", "deliver")
+    said = finished_copy.run(*finished_copy.program("mainline"), "deliver")
     # Then it serves, its twin did before it, no request failed, and MLflow knows its champion
     state = Deploy.open(finished_copy.folder / ".mainline" / "deploy").state("production")
     assert state.stable and state.candidate is None and len(state.previous) == 1, said
@@ -33,4 +33,4 @@ def test_the_first_release_is_rehearsed_against_its_twin(finished_copy: Any) -> 
     assert f"alias champion: {state.stable}" in said
     assert finished_copy.run("git", "status", "--porcelain") == ""
     # And once more, nothing is left to do
-    assert f"{state.stable} serves already" in finished_copy.run("mainline", "deliver")
+    assert f"{state.stable} serves already" in finished_copy.run(*finished_copy.program("mainline"), "deliver")

@@ -51,7 +51,7 @@ def test_a_model_that_says_the_opposite_is_stopped_before_any_user_sees_it(finis
     commit(finished_copy, positive="no")
     opposite = build(finished_copy, deploy)
     # When it is rehearsed
-    said = finished_copy.run("mainline", "rollout", "rehearse", opposite, check=False)
+    said = finished_copy.run(*finished_copy.program("mainline"), "rollout", "rehearse", opposite, check=False)
     # Then it is aborted for that reason, no user got anything but an answer of stable, and stable is what it was
     assert "abort: " in said and "run against each other" in said, said
     assert ", 0 failed; p50" in said, said

@@ -52,11 +52,11 @@ def test_june_2009_goes_the_whole_way_round_and_touches_nothing_else(finished_co
     state = [clone.run("git", *command) for command in (("show-ref",), ("status", "--porcelain"), ("worktree", "list"))]
 
     # A service for the time being writes the rows' own time
-    said = clone.run("mainline", "replay", "--start", "--until", "2009-06-02", "--rate", "1000")
+    said = clone.run(*clone.program("mainline"), "replay", "--start", "--until", "2009-06-02", "--rate", "1000")
     times = [item["time"] for item in read(clone.folder / ".mainline" / "replay" / "log")]
     assert times and all("2009-06-01" <= time < "2009-06-02" for time in times), said
 
-    said = clone.run("mainline", "replay", "--loop", "--approve", "Ada")
+    said = clone.run(*clone.program("mainline"), "replay", "--loop", "--approve", "Ada")
     stage = clone.folder / PLACE
     # Drift was found, outcomes confirmed it, and an issue was opened and approved
     assert "2009-06: DRIFT, 642 rows" in said and "WORSE: log_loss" in said, said
