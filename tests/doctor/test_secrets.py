@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from mainline.address import shown
 from mainline.cli import app
 from mainline.doctor import run, storage
-from mainline.doctor.curtain import hide, secrets_of, shown
+from mainline.doctor.curtain import hide, secrets_of
 from mainline.doctor.found import Check, Found, broken
 from mainline.errors import UserError
 

@@ -12,17 +12,14 @@ from urllib.parse import unquote
 
 from configobj import ConfigObj, ConfigObjError
 
+from mainline.address import shown
+
 HIDDEN = "…"
 SHORTEST = 5  # a shorter value is no key, and would blot out ordinary words
 NAMES = re.compile(
     r"TOKEN|SECRET|PASS|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE|AUTHORIZATION|CONNECTION_STRING|_KEY$|^KEY$"
 )
 PLAIN = ("url", "endpointurl", "region", "type", "verify", "remote")
-
-
-def shown(address: str) -> str:
-    """Return ``address`` without user, password, query and fragment."""
-    return re.sub(r"(://[^\s?#]*)[?#]\S*", r"\1", re.sub(r"(?<=://)[^/\s]*@", "", address))
 
 
 def hide(text: str, secrets: Collection[str]) -> str:

@@ -8,10 +8,10 @@ import urllib.request
 from contextlib import closing
 from pathlib import Path
 
+from mainline.address import shown
 from mainline.ci.plan import stale_stages
 from mainline.compare.champion import pinned
 from mainline.compare.git import resolve
-from mainline.doctor.curtain import shown
 from mainline.doctor.found import Check, Found, NotSeen, broken, gap, ok
 from mainline.doctor.hub import PATIENCE, within
 from mainline.doctor.repository import needs_git

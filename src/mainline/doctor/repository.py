@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from mainline.address import shown
 from mainline.config import load_settings
-from mainline.doctor.curtain import shown
 from mainline.doctor.found import Check, Found, NotSeen, broken, gap, ok
 from mainline.doctor.hub import repository_of
 from mainline.doctor.sight import Sight

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from mainline.doctor.curtain import shown
+from mainline.address import shown
 from mainline.doctor.found import Check, Found, NotSeen, broken, gap, ok
 from mainline.doctor.hub import within
 from mainline.doctor.sight import REMOTE_SECONDS, Sight

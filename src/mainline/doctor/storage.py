@@ -12,7 +12,7 @@ from typing import Any
 from configobj import ConfigObj, ConfigObjError
 
 from mainline import dvc
-from mainline.doctor.curtain import shown
+from mainline.address import shown
 from mainline.doctor.found import Check, Found, NotSeen, broken, gap, ok
 from mainline.doctor.sight import Sight
 from mainline.errors import UserError
