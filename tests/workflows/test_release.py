@@ -25,7 +25,7 @@ SPEC.loader.exec_module(HARNESS)
 FAULT = """
         if os.environ.get("MAINLINE_TRACK") == "canary":
             CALLS.append(1)
-            if len(CALLS) > 250 and len(CALLS) % 2:
+            if len(CALLS) > 530 and len(CALLS) % 2:
                 raise RuntimeError("planted")
 """
 SHORT = {
