@@ -19,7 +19,7 @@ STAGES = ("validate", "split", "train", "evaluate", "card")
 
 pytestmark = pytest.mark.slow
 
-APART = ("compare", "serve", "score", "rollout", "kubernetes", "monitor")
+APART = ("compare", "serve", "score", "rollout", "kubernetes", "monitor", "retrain")
 
 
 def stages_run(output: str) -> list[str]:
