@@ -20,6 +20,7 @@ GROUND = {
         "config",
         "config_rooms",
         "project",
+        "address",
         "errors",
         "files",
         "console",

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 
+
+@pytest.mark.slow
 def test_a_fresh_copy_is_at_level_one_after_its_pipeline_has_run(finished: Any) -> None:
     printed = finished.run(*finished.program("mainline"), "doctor", "--offline", "--json")
     whole = json.loads(printed)
