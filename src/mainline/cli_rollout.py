@@ -55,9 +55,7 @@ def rollout_tick(environment: Environment = "production") -> None:
 @rollout.command("run")
 def rollout_run(
     environment: Environment = "production",
-    forever: Annotated[
-        bool, typer.Option("--forever", help="never end: look after stable, follow branch deploy")
-    ] = False,
+    forever: Annotated[bool, typer.Option("--forever", help="go on after it: look after stable, follow git")] = False,
 ) -> None:
     """Look again and again until the rollout is over; what serves goes on when this ends. Exit code 1: aborted."""
     from mainline.rollout.here import controller, run

@@ -59,7 +59,7 @@ def carry_out(state: State, plane: Plane, now: Layout | None) -> Layout | None:
     if state.stable is None:
         return None
     if now and now.candidate and state.candidate != now.candidate.release and state.stable != now.candidate.release:
-        # Dropped by somebody else: its users go first, whatever stable still needs. The old revision says: not done yet.
+        # Dropped elsewhere: its users go first, whatever stable still needs. The old revision says: not done yet.
         now = without_candidate(now, now.revision)
         plane.apply(now)
     plane.begin(STABLE, state.stable)

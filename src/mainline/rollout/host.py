@@ -18,7 +18,8 @@ from mainline.release.beat import Beat
 from mainline.release.ledger import Moved
 from mainline.rollout.actions import Tick
 from mainline.rollout.controller import Controller
-from mainline.rollout.plane import PATIENCE, Busy
+from mainline.rollout.follow import WAITING
+from mainline.rollout.plane import PATIENCE, Busy, without_candidate
 from mainline.rollout.timeline import write_timeline
 from mainline.rollout.view import Lines
 
@@ -64,6 +65,7 @@ class Host:
     lines: Lines = field(default_factory=lambda: Lines(REPEAT_SECONDS))
     _errands: dict[str, Errand] = field(default_factory=dict, init=False)
     _said: tuple[str, float] = field(default=("", 0.0), init=False)
+    _asked: float = field(default_factory=time.monotonic, init=False)
     _unheard: str = field(default="", init=False)
     _beat: tuple[Beat | None, float] = field(default=(None, 0.0), init=False)
 
@@ -88,17 +90,36 @@ class Host:
     def _tick(self) -> Tick:
         tried = self.of.deploy.state(self.of.environment).candidate
         tick = self.of.tick()
+        self._asked = time.monotonic()
         self.lines.show(tick)
         if tried and tick.over:
             write_timeline(self.of.journal(tried))
         return tick
 
     def _keep_up(self) -> None:
-        """Start again what ended of what is live, though git could not be asked or followed."""
+        """Start again what ended of what is live, though git could not be asked or followed.
+
+        A candidate that nobody could take out, because git does not answer, loses its users after a while.
+        """
+        blind = self._blind()
         with contextlib.suppress(UserError), self.of.plane.held():
-            if layout := self.of.plane.layout():
-                for line in self.of.plane.supervise({"live": layout.stable.release}):
-                    warn(line)
+            plane = self.of.plane
+            if not (layout := plane.layout()):
+                return
+            for line in plane.supervise({"live": layout.stable.release}):
+                warn(line)
+            if layout.candidate and blind > self.of.rules.host.silence_seconds:
+                plane.apply(without_candidate(layout, layout.revision, WAITING))
+                warn(f"git has not answered for {blind:.0f} s: {layout.candidate.release} has no users until it does")
+
+    def _blind(self) -> float:
+        """Return for how many seconds branch ``deploy`` could not be asked."""
+        try:
+            self.of.deploy.refresh()
+        except UserError:
+            return time.monotonic() - self._asked
+        self._asked = time.monotonic()
+        return 0.0
 
     def _missing(self) -> list[str]:
         """Return the releases that git names, as far as it is known here, and the store lacks."""
