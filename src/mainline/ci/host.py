@@ -76,6 +76,7 @@ class Watch:
             self.deploy.refresh()
         except UserError as error:
             self._print(error.problem)
+            return self._beat
         found = self._ask()
         if found is not None and (self._beat is None or found.name != self._beat.name):
             self._beat, self._heard = found, self.clock()
@@ -109,9 +110,6 @@ def roll_out(release: str, deploy: Deploy, watch: Watch | None = None) -> bool:
     settings = load_settings()
     of = controller("production", by=by())
     state = of.state()
-    if state.stable == release:
-        say(f"{release} is stable already", "pass")
-        return True
     known = len(deploy.entry(release).transitions)
     if state.candidate == release:
         say(f"{release} is being tried already ({state.phase or 'starting'}, {state.weight} %): waiting for its end")
@@ -140,8 +138,8 @@ def wait(release: str, known: int, watch: Watch, environment: Mapping[str, str] 
         where = f"{state.phase or 'not begun'}, {state.weight} % of the users"
         if watch.silent():
             silence = f"no sign of the machine for {rules.host.silence_seconds:.0f} s"
-            say(f"nobody looks after {release} ({where}): {silence}. Is `mainline rollout run --forever` running there? "
-                "It stays the candidate, and stable goes on", "fail")  # fmt: skip
+            say(f"nobody looks after {release} ({where}): {silence}. Is `mainline rollout run --forever` running "
+                "there? It stays the candidate, and stable goes on", "fail")  # fmt: skip
             return False
         if watch.clock() - began >= most:
             say(f"{release} is still being tried ({where}) after {most:.0f} s; the machine goes on with it. To wait "

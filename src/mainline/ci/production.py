@@ -61,14 +61,14 @@ def roll_out(release: str, deploy: Deploy, server: GitHub | None, root: Path = P
     Raises:
         UserError: another release is being tried, or something does not run; branch ``deploy`` says how far it came.
     """
-    if host.target() == "host":
-        return host.roll_out(release, deploy)
     state = deploy.state("production")
     if state.stable == release:
         say(f"{release} is stable already", "pass")
         return True
     if state.candidate not in (None, release):
         raise UserError(f"production: {state.candidate} is being tried already", "let its run end, or roll back")
+    if host.target() == "host":
+        return host.roll_out(release, deploy)
     fetch(release, deploy, server, root)
     if state.stable:
         fetch(state.stable, deploy, server, root)

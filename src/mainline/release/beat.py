@@ -78,6 +78,6 @@ def get(deploy: Deploy, environment: str) -> Beat | None:
     try:
         content: dict[str, Any] = json.loads(text or "")
         content.pop("time", None)
-        return TypeAdapter(Beat).validate_python({**content, "name": name})
+        return TypeAdapter(Beat).validate_json(json.dumps({**content, "name": name}))
     except (ValueError, ValidationError, AttributeError):
         return None

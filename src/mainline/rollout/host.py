@@ -162,7 +162,7 @@ class Host:
     def _sign(self, trouble: str) -> None:
         """Tell the remote what is live, when that has changed or some time has passed."""
         made, (last, at) = self._live(trouble), self._beat
-        if made == last and time.monotonic() - at < BEAT_SECONDS:
+        if made == last and not self._unheard and time.monotonic() - at < BEAT_SECONDS:
             return
         try:
             beat.put(self.of.deploy, self.of.environment, made, self.of.deploy.clock())
