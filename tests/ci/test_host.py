@@ -1,4 +1,4 @@
-"""The runner's side of a rollout on a machine: it writes git and waits. Its clone, a bare origin, the machine's clone."""
+"""The runner's side of a rollout on a machine: it writes git and waits. Two clones and their bare origin."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import pytest
 from mainline.ci import host, production
 from mainline.ci.host import Watch, followed, getter, roll_out
 from mainline.config import Rollout
+from mainline.config_rooms import Host as HostRules
 from mainline.errors import UserError
 from mainline.release import beat
 from mainline.release.beat import Beat
@@ -22,9 +23,8 @@ from mainline.rollout.controller import Controller
 from mainline.rollout.plan import Plan
 
 PLAN = Plan("canary", (5, 100), 10, 60.0, 10, 1.0, 3600.0, 60.0)
-RULES = (
-    (Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8").replace("target: rehearsal", "target: host")
-)
+PARAMS = (Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8")
+RULES = Rollout(target="host", max_seconds=3600, host=HostRules(poll_seconds=100, silence_seconds=600))
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ class Both:
 
     @property
     def watch(self) -> Watch:
-        return Watch(self.runner, Rollout(target="host", max_seconds=3600), lambda: self.time, self.pause)
+        return Watch(self.runner, RULES, lambda: self.time, self.pause)
 
     def beats(self, **facts: Any) -> Callable[[], None]:
         return lambda: beat.put(self.machine, "production", Beat(**facts), self.machine.clock())
@@ -75,7 +75,7 @@ class Both:
 @pytest.fixture
 def both(begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Both:
     monkeypatch.chdir(tmp_path)
-    Path("params.yaml").write_text(RULES, encoding="utf-8")
+    Path("params.yaml").write_text(PARAMS.replace("target: rehearsal", "target: host"), encoding="utf-8")
     shutil.copytree(begun / "origin.git", "origin.git")
     opened = []
     for name in ("runner", "machine"):
@@ -104,13 +104,14 @@ def test_it_starts_in_git_tells_what_happens_and_ends_with_the_promotion(
         assert (state.candidate, state.phase, state.weight) == ("new", None, 0)
         assert (state.plan or {})["weights"] == [5, 100] and (state.plan or {})["began"]
 
+    done: dict[str, Any] = IDLE | {"stable": "new", "previous": ("old", "older")}
     both.acts = [seen, both.writes("step", "all checks passed", phase="canary", weight=5), lambda: None,
-                 both.writes("promote", "proven", **IDLE | {"stable": "new", "previous": ("old", "older")})]  # fmt: skip
+                 both.writes("promote", "proven", **done)]  # fmt: skip
     assert roll_out("new", both.runner, both.watch)
     said = capsys.readouterr().out
     assert "all checks passed" in said and "proven" in said and "approved by ada" not in said
-    assert "**promote**: proven" in (tmp_path / "summary").read_text() and both.time == 40
-    assert production.roll_out("new", both.runner, None) and both.time == 40, "done is done"
+    assert "**promote**: proven" in (tmp_path / "summary").read_text() and both.time == 400
+    assert production.roll_out("new", both.runner, None) and both.time == 400, "done is done"
 
 
 def test_an_abort_on_the_machine_is_red(both: Both, capsys: pytest.CaptureFixture[str]) -> None:
@@ -145,7 +146,7 @@ def test_a_machine_that_is_absent_is_red_and_the_candidate_stays(
     both.acts = [both.beats(stable="old", trouble="release new: its data are gone")]
     assert not roll_out("new", both.runner, both.watch)
     said = capsys.readouterr().out
-    assert both.time == 1210 and "is being tried already" in said and "the machine says: release new: its data" in said
+    assert both.time == 1300 and "is being tried already" in said and "the machine says: release new: its data" in said
 
 
 def test_a_machine_that_lives_is_waited_for_until_the_time_is_up(
@@ -196,13 +197,13 @@ def test_a_rollback_is_written_at_once_and_done_only_when_the_machine_says_so(
     assert state.stable == "older" and both.machine.entry("old").transitions[-1].event == "rollback"
     both.acts = [both.beats(stable="old", revision=state.revision - 1), lambda: None,
                  both.beats(stable="older", revision=state.revision)]  # fmt: skip
-    assert followed(both.runner, both.watch) and both.time == 30
+    assert followed(both.runner, both.watch) and both.time == 300
     assert "the machine serves older" in capsys.readouterr().out
     both.writes(None, stable="new")()
     assert not followed(both.runner, both.watch), "what it served before does not count"
     said = capsys.readouterr().out
     assert "has not followed within 600 s (its last word: older is live)" in said
-    Path("params.yaml").write_text(RULES.replace("target: host", "target: rehearsal"), encoding="utf-8")
+    Path("params.yaml").write_text(PARAMS, encoding="utf-8")
     assert followed(both.runner, both.watch), "no machine is waited for where there is none"
 
 
