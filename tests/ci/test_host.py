@@ -207,6 +207,17 @@ def test_a_rollback_is_written_at_once_and_done_only_when_the_machine_says_so(
     assert followed(both.runner, both.watch), "no machine is waited for where there is none"
 
 
+def test_a_candidate_is_dropped_only_when_the_machine_has_dropped_it(both: Both) -> None:
+    both.writes(None, candidate="new", phase="canary", weight=50)()
+    assert production.drop("odd") == "new"
+    both.machine.refresh()
+    revision = both.machine.state("production").revision
+    both.acts = [both.beats(stable="old", candidate="new", weight=50, revision=revision - 1)]
+    assert not followed(both.runner, both.watch), "stable is the right one, but the candidate has its users still"
+    both.acts = [both.beats(stable="old", revision=revision)]
+    assert followed(both.runner, both.watch)
+
+
 def test_the_machine_asks_for_the_commit_and_then_every_way_there_is(
     both: Both, monkeypatch: pytest.MonkeyPatch
 ) -> None:

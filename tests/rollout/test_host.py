@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from mainline.ci import host as ci
+from mainline.cli import app
 from mainline.config import Rollout
 from mainline.config_rooms import Host as HostRules
 from mainline.errors import UserError
@@ -261,3 +265,63 @@ def test_a_machine_that_follows_nobody_says_so(tmp_path: Path) -> None:
     of = Controller(Deploy.open(tmp_path / "alone"), plane, plane.rules, lambda _: {}, plane)
     with pytest.raises(UserError, match="follows no remote"):
         follow(Host(of, nowhere, 0.0))
+
+
+def test_the_unit_calls_a_command_that_there_is_and_lets_the_services_live() -> None:
+    text = (Path(__file__).parents[2] / "deploy/host/mainline.service").read_text(encoding="utf-8")
+    unit = dict(line.split("=", 1) for line in text.splitlines() if "=" in line and not line.startswith("#"))
+    program, *words = unit["ExecStart"].split()
+    assert program == f"{unit['WorkingDirectory']}/.venv/bin/mainline" and words[-1] == "--forever"
+    assert CliRunner().invoke(app, [*words, "--help"]).exit_code == 0
+    assert CliRunner().invoke(app, [*words, "--ever", "--help"]).exit_code == 2, "what is not there would be noticed"
+    assert (unit["KillMode"], unit["Restart"]) == ("process", "always")
+
+
+@contextlib.contextmanager
+def looking(host: Host) -> Iterator[None]:
+    """Let the machine look again and again, in a thread, as ``follow`` does."""
+    over = threading.Event()
+
+    def run() -> None:
+        while not over.wait(0.05):
+            host.look()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+@pytest.mark.slow
+def test_the_workflow_tries_a_release_on_the_machine_and_takes_it_back_by_git_alone(
+    begun: Path, stage_for: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(begun / "origin.git", tmp_path / "origin.git")
+    monkeypatch.setenv("MAINLINE_DEPLOY_REMOTE", str(tmp_path / "origin.git"))
+    stage = stage_for(memory_mb=400, latency_ratio=None)
+    stage.faults = {"one": {}, "two": {}, "three": {"bend": 0.1}}
+    stage.gone.add("three")
+    machine = Host(stage.controller, stage.gone.discard, 0.05)
+    runner, nothing = Deploy.open(tmp_path / "runner"), SimpleNamespace(find=Path)
+    of = Controller(runner, nothing, stage.rules, stage.golden, nothing, journals=tmp_path / "journals")  # type: ignore[arg-type]
+    monkeypatch.setattr(ci, "controller", lambda *_, **__: of)
+    monkeypatch.setattr(ci, "plan_of", lambda *_: stage.plan())
+    params = (Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text(params.replace("target: rehearsal", "target: host"), encoding="utf-8")
+    rules = Rollout(target="host", host=HostRules(poll_seconds=0.3, silence_seconds=20))
+    with looking(machine):
+        assert ci.followed(runner, ci.Watch(runner, rules)), "the machine builds up what git says"
+        with stage.traffic() as traffic:
+            assert ci.roll_out("three", runner, ci.Watch(runner, rules))
+            assert [item.event for item in runner.entry("three").transitions] == ["shadow", "step", "step", "promote"]
+            assert runner.entry("three").transitions[-1].by == "mainline rollout"
+            ci.go_back("two", "complaints")
+            assert ci.followed(runner, ci.Watch(runner, rules))
+            assert stage.plane.layout().stable.release == "two"
+    assert set(traffic.answers.releases) >= {"two", "three"} and traffic.answers.failed == 0, traffic.answers.failures
+    said = capfd.readouterr().out
+    assert "all checks passed" in said and "the machine serves two" in said
