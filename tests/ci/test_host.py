@@ -156,6 +156,7 @@ def test_a_machine_that_lives_is_waited_for_until_the_time_is_up(
 
     def alive_every_ten_minutes(seconds: float) -> None:
         both.time += 590
+        assert both.time < 10_000, "it waits for ever"
         both.beats(stable="old", weight=int(both.time) % 100)()
 
     watch = replace(both.watch, sleep=alive_every_ten_minutes)
@@ -195,7 +196,7 @@ def test_a_rollback_is_written_at_once_and_done_only_when_the_machine_says_so(
     both.machine.refresh()
     state = both.machine.state("production")
     assert state.stable == "older" and both.machine.entry("old").transitions[-1].event == "rollback"
-    both.acts = [both.beats(stable="old", revision=state.revision - 1), lambda: None,
+    both.acts = [both.beats(stable="old", revision=state.revision - 1), both.beats(stable="old", revision=9),
                  both.beats(stable="older", revision=state.revision)]  # fmt: skip
     assert followed(both.runner, both.watch) and both.time == 300
     assert "the machine serves older" in capsys.readouterr().out

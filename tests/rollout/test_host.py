@@ -25,7 +25,7 @@ from mainline.release import beat
 from mainline.release.ledger import Deploy, Entry, State
 from mainline.rollout.controller import Controller
 from mainline.rollout.follow import WAITING
-from mainline.rollout.host import TRIES, Host, follow
+from mainline.rollout.host import TRIES, Errand, Host, follow
 from mainline.rollout.layout import Layout, Upstream
 
 
@@ -152,7 +152,6 @@ def test_it_serves_what_git_says_and_tells_the_origin(world: World) -> None:
     world.host._beat = (world.host._beat[0], time.monotonic() - 61)
     world.host.look()
     assert world.heard().name != first.name
-    world.plane.now = None
     world.plane.running = lambda: False  # type: ignore[method-assign]
     world.host._sign("")
     assert world.heard().stable is None, "a proxy that does not run serves nothing, whatever git says"
@@ -184,7 +183,9 @@ def test_a_candidate_is_fetched_and_stable_is_built_up_meanwhile(world: World) -
     gate: list[str] = []
 
     def slowly(release: str) -> None:
-        while not gate:
+        for _ in range(1000):
+            if gate:
+                break
             time.sleep(0.005)
         world.plane.store.add(release)
 
@@ -218,6 +219,10 @@ def test_a_candidate_that_cannot_be_had_is_aborted_and_stable_goes_on(world: Wor
     assert last.event == "abort" and last.why.endswith(f"after {TRIES} tries: release three: its data are gone")
     assert len(asked) == TRIES
     assert world.other.state("production").stable == "two" == world.plane.now.stable.release
+    world.host._errands["three"] = Errand(lambda: None, failed=TRIES, why="it is gone")
+    world.write(candidate="one", plan={"began": "later"})
+    world.host._fetch("three")
+    assert world.host.of.state().candidate == "one", "another one is not to blame"
 
 
 def test_a_branch_that_moves_between_look_and_commit_costs_a_look_and_nothing_else(
@@ -264,7 +269,7 @@ def test_a_machine_that_follows_nobody_says_so(tmp_path: Path) -> None:
     plane: Any = Machine(Rollout(target="host"), set())
     of = Controller(Deploy.open(tmp_path / "alone"), plane, plane.rules, lambda _: {}, plane)
     with pytest.raises(UserError, match="follows no remote"):
-        follow(Host(of, nowhere, 0.0))
+        follow(Host(of, nowhere, -1.0))  # no pause: it may not come that far
 
 
 def test_the_unit_calls_a_command_that_there_is_and_lets_the_services_live() -> None:
