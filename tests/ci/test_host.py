@@ -24,7 +24,7 @@ from mainline.rollout.plan import Plan
 
 PLAN = Plan("canary", (5, 100), 10, 60.0, 10, 1.0, 3600.0, 60.0)
 PARAMS = (Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8")
-RULES = Rollout(target="host", max_seconds=3600, host=HostRules(poll_seconds=100, silence_seconds=600))
+RULES = Rollout(target="host", max_seconds=3600, host=HostRules(poll_seconds=200, silence_seconds=600))
 
 
 @pytest.fixture(scope="module")
@@ -110,8 +110,8 @@ def test_it_starts_in_git_tells_what_happens_and_ends_with_the_promotion(
     assert roll_out("new", both.runner, both.watch)
     said = capsys.readouterr().out
     assert "all checks passed" in said and "proven" in said and "approved by ada" not in said
-    assert "**promote**: proven" in (tmp_path / "summary").read_text() and both.time == 400
-    assert production.roll_out("new", both.runner, None) and both.time == 400, "done is done"
+    assert "**promote**: proven" in (tmp_path / "summary").read_text() and both.time == 800
+    assert production.roll_out("new", both.runner, None) and both.time == 800, "done is done"
 
 
 def test_an_abort_on_the_machine_is_red(both: Both, capsys: pytest.CaptureFixture[str]) -> None:
@@ -146,7 +146,7 @@ def test_a_machine_that_is_absent_is_red_and_the_candidate_stays(
     both.acts = [both.beats(stable="old", trouble="release new: its data are gone")]
     assert not roll_out("new", both.runner, both.watch)
     said = capsys.readouterr().out
-    assert both.time == 1300 and "is being tried already" in said and "the machine says: release new: its data" in said
+    assert both.time == 1400 and "is being tried already" in said and "the machine says: release new: its data" in said
 
 
 def test_a_machine_that_lives_is_waited_for_until_the_time_is_up(
@@ -198,7 +198,7 @@ def test_a_rollback_is_written_at_once_and_done_only_when_the_machine_says_so(
     assert state.stable == "older" and both.machine.entry("old").transitions[-1].event == "rollback"
     both.acts = [both.beats(stable="old", revision=state.revision - 1), both.beats(stable="old", revision=9),
                  both.beats(stable="older", revision=state.revision)]  # fmt: skip
-    assert followed(both.runner, both.watch) and both.time == 300
+    assert followed(both.runner, both.watch) and both.time == 600
     assert "the machine serves older" in capsys.readouterr().out
     both.writes(None, stable="new")()
     assert not followed(both.runner, both.watch), "what it served before does not count"

@@ -75,13 +75,20 @@ class Watch:
         try:
             self.deploy.refresh()
         except UserError as error:
+            # Who cannot ask does not know that nobody answers.
             self._print(error.problem)
+            self.hear()
             return self._beat
         found = self._ask()
         if found is not None and (self._beat is None or found.name != self._beat.name):
-            self._beat, self._heard = found, self.clock()
+            self._beat = found
+            self.hear()
             self._print(f"the machine says: {found.trouble}" if found.trouble else "")
         return self._beat
+
+    def hear(self) -> None:
+        """Begin to count the silence anew."""
+        self._heard = self.clock()
 
     def silent(self) -> bool:
         """Return whether the machine has given no sign of life for too long."""
@@ -131,6 +138,8 @@ def wait(release: str, known: int, watch: Watch, environment: Mapping[str, str] 
         for item in fresh:
             weight = "" if item.weight is None else f"{item.weight} %"
             say(f"{item.event:<9} {weight:>5}  {item.why}", MARKS.get(item.event, "none"))
+        if fresh:
+            watch.hear()
         seen += fresh
         state = deploy.state("production")
         if state.candidate != release:
