@@ -71,9 +71,11 @@ def get(deploy: Deploy, environment: str) -> Beat | None:
     """
     repo, ref = deploy.repo, place(environment)
     with repo.guarded(), said(repo):
-        if not repo.git("ls-remote", "origin", ref).strip():
+        listed = repo.git("ls-remote", "origin", ref).split()
+        if not listed:
             return None
-        repo.git("fetch", "--quiet", "--no-tags", "origin", f"+{ref}:{ref}")
+        if repo.resolve(ref) != listed[0]:
+            repo.git("fetch", "--quiet", "--no-tags", "origin", f"+{ref}:{ref}")
     text, name = repo.read(FILE, ref), repo.resolve(ref)
     try:
         content: dict[str, Any] = json.loads(text or "")
