@@ -95,7 +95,7 @@ def release_approve(release: Id) -> None:
 
 @ci_release.command("rollout")
 def release_rollout(release: Id) -> None:
-    """Rehearse the rollout with replayed requests, or go on with it. Exit code 1 unless the release is stable then."""
+    """Roll out here, as a rehearsal, or on the machine that follows git. Exit code 1 unless it is stable then."""
     from mainline.ci.ledger import open_ledger
     from mainline.ci.production import roll_out
     from mainline.github import connect
@@ -120,9 +120,11 @@ def ci_rollback(
 ) -> None:
     """Put the previous stable release (or --release) back; put out the one that was left (GITHUB_OUTPUT: left)."""
     from mainline.ci.event import put
+    from mainline.ci.host import followed
     from mainline.ci.ledger import open_ledger
     from mainline.ci.production import drop, go_back
     from mainline.github import connect
 
     reason, deploy = " ".join(why.split())[:500], open_ledger()
     put(left=drop(reason) if abort else go_back(release.strip(), reason, deploy, connect()).left)
+    raise typer.Exit(0 if followed(deploy) else 1)

@@ -55,19 +55,18 @@ def rollout_tick(environment: Environment = "production") -> None:
 @rollout.command("run")
 def rollout_run(
     environment: Environment = "production",
-    forever: Annotated[bool, typer.Option("--forever", help="go on looking after stable when it is over")] = False,
+    forever: Annotated[bool, typer.Option("--forever", help="go on after it: look after stable, follow git")] = False,
 ) -> None:
     """Look again and again until the rollout is over; what serves goes on when this ends. Exit code 1: aborted."""
-    import time
-
     from mainline.rollout.here import controller, run
 
     of = controller(environment)
-    while True:
-        tick = run(of, of.rules.tick_seconds)
-        if not forever:
-            raise typer.Exit(1 if tick.outcome == "abort" else 0)
-        time.sleep(of.rules.tick_seconds)
+    if forever:
+        from mainline.ci.host import getter
+        from mainline.rollout.host import Host, follow
+
+        follow(Host(of, getter(of.deploy), of.rules.tick_seconds))
+    raise typer.Exit(1 if run(of, of.rules.tick_seconds).outcome == "abort" else 0)
 
 
 @rollout.command("status")

@@ -138,9 +138,17 @@ class Rehearsal(Room):
     max_seconds: float = Field(default=600, gt=0)
 
 
+class Host(Room):
+    """A machine that follows branch ``deploy``, as the workflows wait for it (see ``mainline.ci.host``)."""
+
+    poll_seconds: float = Field(default=10, gt=0)
+    silence_seconds: float = Field(default=600, gt=0)
+
+
 class Rollout(Room):
     """How a release gets its users (see ``mainline.rollout.plan``)."""
 
+    target: Literal["rehearsal", "host"] = "rehearsal"
     mode: Literal["canary", "blue_green", "ab"] = "canary"
     weights: list[Annotated[int, Field(ge=1, le=100)]] = [1, 5, 25, 50, 100]
     requests: int = Field(default=300, ge=1)
@@ -153,6 +161,7 @@ class Rollout(Room):
     ab: SplitTest = SplitTest()
     proxy: Proxy = Proxy()
     rehearsal: Rehearsal = Rehearsal()
+    host: Host = Host()
 
     @field_validator("weights")
     @classmethod

@@ -202,6 +202,13 @@ def test_after_a_promotion_and_after_a_failure_the_issue_is_looked_at(staging: s
     assert eval(asked, {"__builtins__": {}}) is speaks
 
 
+@pytest.mark.parametrize(("left", "speaks"), [("bank-0123", True), ("", False)])
+def test_a_rollback_that_the_machine_did_not_follow_has_its_issue_too(left: str, speaks: bool) -> None:
+    asked = yaml.safe_load((ROOT / ".github/workflows/rollback.yml").read_text(encoding="utf-8"))["jobs"]["issue"]["if"]
+    asked = asked.replace("always()", "True").replace("&&", "and").replace("needs.rollback.outputs.left", repr(left))
+    assert eval(asked, {"__builtins__": {}}) is speaks
+
+
 MONITOR = [
     ("cancel-in-progress: false", "cancel-in-progress: true", "a run is cut off"),
     ("  group: monitor\n", "  group: monitor-${{ github.run_id }}\n", "two of them could run at once"),

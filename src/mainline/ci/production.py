@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mainline import dvc
+from mainline.ci import host
 from mainline.ci.event import append
 from mainline.ci.ledger import by, run_number
 from mainline.ci.release_build import fetch
@@ -66,6 +67,8 @@ def roll_out(release: str, deploy: Deploy, server: GitHub | None, root: Path = P
         return True
     if state.candidate not in (None, release):
         raise UserError(f"production: {state.candidate} is being tried already", "let its run end, or roll back")
+    if host.target() == "host":
+        return host.roll_out(release, deploy)
     fetch(release, deploy, server, root)
     if state.stable:
         fetch(state.stable, deploy, server, root)
@@ -99,12 +102,16 @@ def begin_again(release: str) -> bool:
 def go_back(release: str, why: str, deploy: Deploy, server: GitHub | None, root: Path = Path()) -> Back:
     """Make ``release`` (empty: the one before) stable again; return what was done. Nothing is trained.
 
+    A machine that follows the branch has it still, or gets it by itself: then only git is changed here.
+
     Raises:
         UserError: there is none, or it can neither be fetched nor restored.
     """
-    target = choose(deploy.state("production"), release or None)
+    target, why = choose(deploy.state("production"), release or None), why or "asked for in the workflow rollback"
+    if host.target() == "host":
+        return host.go_back(target, why)
     fetch(target, deploy, server, root)
-    done = back("production", target, why or "asked for in the workflow rollback")
+    done = back("production", target, why)
     say(f"{done.state.stable} is stable again instead of {done.left}", "pass")
     return done
 

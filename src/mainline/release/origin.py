@@ -15,7 +15,7 @@ def fetch(repo: Repo) -> str:
     repo.clear_locks()
     try:
         listed = repo.git("ls-remote", "origin", REF).split()
-        if listed:
+        if listed and repo.resolve(SEEN) != listed[0]:
             repo.git("fetch", "--quiet", "--no-tags", "origin", f"+{REF}:{SEEN}")
     except Refused as error:
         raise UserError(

@@ -68,10 +68,12 @@ class Controller(Actions):
             {"stable": state.stable or "", "live": layout.stable.release if layout else ""}
         ):
             self.note(state, "restart", line)
-        if state.candidate:
-            self.plane.begin(CANDIDATE, state.candidate)
-        if move != "none" or not self.plane.running():
-            layout = follow.carry_out(state, self.plane, layout)
+        try:
+            self._begin(state)
+        finally:
+            # A candidate that cannot be started must not keep stable from being built up.
+            if move != "none" or not self.plane.running():
+                layout = follow.carry_out(state, self.plane, layout)
         if state.candidate is None:
             return Tick("none", f"stable {state.stable or '(none)'} answers everybody", state, {})
         if state.phase is None:
@@ -80,14 +82,28 @@ class Controller(Actions):
             raise UserError("there is a phase but no stable release", "`mainline rollout abort`")
         return self._decide(state, layout)
 
+    def _begin(self, state: State) -> None:
+        """Start the candidate if it was not yet; a try that begins leaves the journal of an earlier one behind.
+
+        The start may have been committed elsewhere, by somebody who knows nothing of the journals here.
+        """
+        if state.candidate is None:
+            return
+        if state.phase is None and not self.plane.processes.of(CANDIDATE, state.candidate):
+            self.plane.find(state.candidate)
+            self.journal(state.candidate).renew()
+        self.plane.begin(CANDIDATE, state.candidate)
+
     def _golden(self, state: State) -> Tick:
         """Wait for the candidate, then ask it the golden requests, and stable too."""
         candidate, plan = state.candidate or "", read_plan(state.plan)
         if fault := self.plane.died(candidate):
             return self.abort(state, fault, {})
-        port = self.plane.processes.of(CANDIDATE, candidate)[0].port
+        process = self.plane.processes.of(CANDIDATE, candidate)[0]
+        port = process.port
         if not ready(port, candidate):
-            waited = self.since(state.started)
+            # Counted from its start here: a machine may have had to get the release first.
+            waited = min(self.since(state.started), self.deploy.clock().timestamp() - process.at)
             if waited > plan.ready_seconds:
                 return self.abort(state, f"not ready after {waited:.0f} s ({plan.ready_seconds:.0f} s at most)", {})
             return self.hold(state, f"{candidate} is starting ({waited:.0f} s)", {}, None)

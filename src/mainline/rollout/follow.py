@@ -13,7 +13,7 @@ from typing import Literal
 from mainline.errors import UserError
 from mainline.release.state import State
 from mainline.rollout.layout import Layout, Upstream
-from mainline.rollout.plane import CANDIDATE, STABLE, Plane
+from mainline.rollout.plane import CANDIDATE, STABLE, Plane, without_candidate
 
 WAITING = "the candidate is not ready"
 Move = Literal["none", "build", "follow", "finish"]
@@ -58,6 +58,10 @@ def carry_out(state: State, plane: Plane, now: Layout | None) -> Layout | None:
     """
     if state.stable is None:
         return None
+    if now and now.candidate and state.candidate != now.candidate.release and state.stable != now.candidate.release:
+        # Dropped elsewhere: its users go first, whatever stable still needs. The old revision says: not done yet.
+        now = without_candidate(now, now.revision)
+        plane.apply(now)
     plane.begin(STABLE, state.stable)
     stable = plane.wait(STABLE, state.stable, plane.rules.ready_seconds)
     if stable is None:

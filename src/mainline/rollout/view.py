@@ -42,8 +42,9 @@ def view(title: str, plan: Plan | None = None, terminal: Console | None = None) 
 
 @dataclass
 class Lines:
-    """One line for each change: when what is said changes in kind, and every ten seconds of waiting."""
+    """One line for each change: when what is said changes in kind, and every ``repeat`` seconds of waiting."""
 
+    repeat: float = 10.0
     _last: str = ""
     _at: float = 0.0
 
@@ -51,7 +52,7 @@ class Lines:
         """Print the tick if it is news."""
         state = tick.state
         key = f"{tick.outcome}{state.phase}{state.weight}{state.candidate}"
-        if key == self._last and time.monotonic() - self._at < 10:
+        if key == self._last and time.monotonic() - self._at < self.repeat:
             return
         self._last, self._at = key, time.monotonic()
         marks: dict[str, console.Mark] = {"promote": "pass", "abort": "fail", "resume": "warn"}
