@@ -11,7 +11,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 unexport PYTHONDONTWRITEBYTECODE
 PULLED := .mainline/pulled
 
-.PHONY: help setup data run rollback test check lock bench remote clean distclean
+.PHONY: help setup data run replay rollback test check lock bench remote clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -29,9 +29,12 @@ data: setup ## fetch the batches that data.dvc and replay.dvc name
 	fi
 
 run: data ## run the pipeline, and take what came out the whole way to the users: verdict, release, canary
-	@$(BIN)/dvc repro
+	@$(BIN)/mainline repro
 	@$(BIN)/mainline summary
 	@$(BIN)/mainline deliver
+
+replay: data ## play the month after: drift, issue, approval, retraining, verdict, release (ARGS='--approve "your name"')
+	@$(BIN)/mainline replay --loop $(ARGS)
 
 rollback: setup ## put the previous stable release back: make rollback ARGS='--why "…"'
 	@$(BIN)/mainline rollback $(ARGS)
@@ -50,11 +53,12 @@ check: setup ## lint, formatting, types, the embedded data, the workflows
 lock: setup ## resolve pyproject.toml into requirements.lock (ARGS=--upgrade moves versions)
 	@$(BIN)/python scripts/lock.py $(ARGS)
 
-bench: data ## measure the pipeline, the comparison, a pull request's run and the service
+bench: data ## measure the pipeline, the comparison, a pull request's run, the service and the proxy
 	@$(BIN)/python scripts/bench.py
 	@$(BIN)/python scripts/bench_compare.py
 	@$(BIN)/python scripts/bench_pull_request.py
 	@$(BIN)/python scripts/bench_serve.py
+	@$(BIN)/python scripts/bench_envoy.py
 
 remote: setup ## move the data to storage of your own: make remote URL=s3://bucket/path
 	@[ -n "$(URL)" ] || { echo "mainline: URL is missing; fix: make remote URL=s3://bucket/path (or gs://, azure://, ssh://, or a folder)" >&2; exit 1; }

@@ -47,13 +47,16 @@ class Connection(asyncio.Protocol):
         size = int(head[place + 15 :].split(b"\r\n", 1)[0])
         if len(body) < size:
             return
-        now = time.perf_counter()
+        self._buffer = b""
+        self.answered(head, time.perf_counter())
+
+    def answered(self, head: bytes, now: float) -> None:
+        """Count an answer, and ask again until it is time."""
         self.all += 1
         if not head.startswith(b"HTTP/1.1 200"):
             self.failed += 1
         if self._start >= self.warm:
             self.seconds.append(now - self._start)
-        self._buffer = b""
         if now < self.until:
             self._ask()
         else:

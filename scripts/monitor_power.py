@@ -237,16 +237,23 @@ def detection(
     return table
 
 
-def concept(rows: pd.DataFrame, settings: Settings, sizes: Sequence[int], runs: int) -> list[dict[str, Any]]:
-    """Return how often flipped outcomes are WORSE (realised log loss), and how often drift saw them, by window size.
-
-    Outcomes follow the scores, so the champion is calibrated until the flip; inputs do not change at all.
-    """
+def is_worse(y: np.ndarray, score: np.ndarray, expected: float, settings: Settings, seed: int) -> bool:
+    """Return whether the monitor says WORSE of these outcomes, by log loss."""
     from mainline.evaluate.bootstrap import intervals
     from mainline.evaluate.metrics import metrics_for
     from mainline.monitor.performance import judge as judge_outcomes
 
     metric = metrics_for("binary")["log_loss"]
+    low, high = intervals(y, score, {"log_loss": metric}, 200, 0.95, seed)["log_loss"] or (None, None)
+    found = {"rows": len(y), "metrics": {"log_loss": {"value": metric.function(y, score), "low": low, "high": high}}}
+    return judge_outcomes(found, metric, expected, settings)[0] == "WORSE"
+
+
+def concept(rows: pd.DataFrame, settings: Settings, sizes: Sequence[int], runs: int) -> list[dict[str, Any]]:
+    """Return how often flipped outcomes are WORSE (realised log loss), and how often drift saw them, by window size.
+
+    Outcomes follow the scores, so the champion is calibrated until the flip; inputs do not change at all.
+    """
     score = rows[SCORE].to_numpy(dtype=float)
     expected = float(-(score * np.log(score) + (1 - score) * np.log(1 - score)).mean())
     table = []
@@ -259,14 +266,72 @@ def concept(rows: pd.DataFrame, settings: Settings, sizes: Sequence[int], runs: 
                 chosen = rng.integers(0, len(rows), size)
                 y = (rng.random(size) < score[chosen]).astype(int)
                 y = np.where(rng.random(size) < share, 1 - y, y)
-                bounds = intervals(y, score[chosen], {"log_loss": metric}, 200, 0.95, seed)["log_loss"]
-                low, high = bounds or (None, None)
-                figures = {"value": metric.function(y, score[chosen]), "low": low, "high": high}
-                found = {"rows": size, "metrics": {"log_loss": figures}}
-                worse += judge_outcomes(found, metric, expected, settings)[0] == "WORSE"
+                worse += is_worse(y, score[chosen], expected, settings, seed)
                 drifted += alarmed(judge(world.reference, world.window(chosen), settings.monitor))
             table.append({"flipped": share, "size": size, "worse": worse / runs, "drift": drifted / runs})
     return table
+
+
+def late_labels(
+    rows: pd.DataFrame,
+    settings: Settings,
+    sizes: Sequence[int],
+    runs: int,
+    shares: Sequence[float] = (0.05, 0.1, 0.2, 0.5),
+    delay: int = 30,
+    days: int = 90,
+) -> list[dict[str, Any]]:
+    """Return after how many daily windows a flip of outcomes is WORSE, when labels come ``delay`` days late.
+
+    The log holds the newest ``settings.serve.log.keep_days`` days; the flip comes when it is full. Each day, all
+    outcomes that are known by then are judged together, as `mainline monitor run` does; so those from before the flip
+    count, too. The usual rule looks at the same windows' inputs.
+    """
+    score = rows[SCORE].to_numpy(dtype=float)
+    expected = float(-(score * np.log(score) + (1 - score) * np.log(1 - score)).mean())
+    kept = settings.serve.log.keep_days or days
+    table = []
+    for share in shares:
+        for size in sizes:
+            found, flagged, before = [], 0, 0
+            for seed in range(runs):
+                rng = np.random.default_rng([seed, size, 17])
+                chosen = rng.integers(0, len(rows), (kept + days, size))  # day 0 of the flip is row ``kept``
+                y = (rng.random(chosen.shape) < score[chosen]).astype(int)
+                y[kept:] = np.where(rng.random((days, size)) < share, 1 - y[kept:], y[kept:])
+                reference = rows.iloc[rng.integers(0, len(rows), len(rows))]
+                flagged += any(naive(reference, rows.iloc[chosen[kept]]).values())
+
+                calls = []
+                for day in range(-1, days):
+                    known = slice(day + 1, kept + day - delay + 1)
+                    calls.append(is_worse(y[known].ravel(), score[chosen[known]].ravel(), expected, settings, seed))
+                    if calls[-1] and day >= 0:
+                        found.append(day + 1)
+                        break
+                before += calls[0]
+            table.append(
+                {
+                    "flipped": share,
+                    "size": size,
+                    "before": before / runs,
+                    "found": len(found) / runs,
+                    "delay": float(np.mean(found)) if found else None,
+                    "naive": flagged / runs,
+                }
+            )
+    return table
+
+
+def late_table(rows: pd.DataFrame, settings: Settings, runs: int) -> str:
+    """Return the measurement of late labels as Markdown."""
+    lines = [
+        [percent(line["flipped"]), f"{line['size']:,}", percent(line["before"]), percent(line["found"]),
+         f"{line['delay']:.1f}" if line["delay"] else "", percent(line["naive"])]
+        for line in late_labels(rows, settings, [100, 1000], runs)
+    ]  # fmt: skip
+    head = ["flipped", "rows a day", "WORSE before the flip", "found in 90 days", "days until then", "usual rule"]
+    return markdown(head, lines)
 
 
 def population(folder: Path = Path("artifacts")) -> pd.DataFrame:
@@ -349,12 +414,16 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--sizes", type=int, nargs="+", default=[100, 500, 1000, 10_000, 100_000])
     parser.add_argument("--write", action="store_true", help=f"into {PAGE}")
+    parser.add_argument("--only", choices=["late-labels"], help="this table alone")
     options = parser.parse_args()
-    text = tables(options, population(), load_settings())
-    if options.write:
-        put(PAGE, "power", text)
-    else:
-        print(text)
+    rows, settings = population(), load_settings()
+    made = {} if options.only else {"power": tables(options, rows, settings)}
+    made["late-labels"] = late_table(rows, settings, options.runs)
+    for name, text in made.items():
+        if options.write:
+            put(PAGE, name, text)
+        else:
+            print(text)
 
 
 if __name__ == "__main__":

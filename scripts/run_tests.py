@@ -21,7 +21,8 @@ from types import FrameType
 ROOT = Path(__file__).parents[1]
 # One part more than there are cores: those with services and workflows wait more than they work.
 AT_ONCE = min(4, (os.cpu_count() or 1) + 1)
-APART = ("workflows", "faults", "pipeline", "rollout")  # folders whose slow tests are a part of their own
+# What has a part for its slow tests: a folder, or a file that is then left out of its folder's part.
+APART = ("workflows", "faults", "workflows/test_release.py", "pipeline", "rollout")
 NO_TESTS = 5  # pytest's exit code for a part that has none, as most have after ARGS="-k name"
 
 
@@ -45,9 +46,12 @@ class Ended:
 
 def parts(root: Path) -> list[Part]:
     """Return the parts in the order in which they start; together they hold every test once."""
-    apart = [name for name in APART if (root / "tests" / name).is_dir()]
-    slow = [Part(f"slow, {name}", ("-m", "slow", f"tests/{name}")) for name in apart]
+    apart = [name for name in APART if (root / "tests" / name).exists()]
     ignored = [f"--ignore=tests/{name}" for name in apart]
+    slow = [
+        Part(f"slow, {name}", ("-m", "slow", f"tests/{name}", *(item for item in ignored if f"tests/{name}/" in item)))
+        for name in apart
+    ]
     rest = Part("slow, the rest", ("-m", "slow", "tests", *ignored))
     return [*slow[:1], Part("fast", ("-m", "not slow", "tests")), *slow[1:], rest]
 

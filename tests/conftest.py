@@ -151,7 +151,7 @@ class Clone:
     def run(self, *command: str, check: bool = True, **extra: str) -> str:
         """Return all output of a command; a failure fails the test and shows it, unless ``check`` is false."""
         done = subprocess.run(
-            command, cwd=self.folder, env=self.environment(**extra), capture_output=True, text=True, timeout=300
+            command, cwd=self.folder, env=self.environment(**extra), capture_output=True, text=True, timeout=600
         )
         output = done.stdout + done.stderr
         assert not check or done.returncode == 0, output
@@ -198,6 +198,13 @@ def forked() -> Iterator[Any]:
     """Commands without their start-up time: ``mainline`` and ``dvc`` that are forked."""
     with load_forks().forks() as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def quick(forked: Any) -> Iterator[None]:
+    """Within this module of tests, `dvc` and `mainline` start as forks, also for the code under test."""
+    with forked.lent():
+        yield
 
 
 def make_clone(folder: Path) -> Clone:

@@ -71,6 +71,16 @@ class Forks:
             (into / "bin" / program.name).symlink_to(self.folder / program.name if program.name in MODULES else program)
         return into
 
+    @contextlib.contextmanager
+    def lent(self) -> Iterator[None]:
+        """Have this process's own commands forked, too."""
+        plain = subprocess.Popen.__init__
+        _forward(self.folder)
+        try:
+            yield
+        finally:
+            subprocess.Popen.__init__ = plain  # type: ignore[method-assign]
+
 
 @contextlib.contextmanager
 def forks() -> Iterator[Forks]:

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from mainline import github
+from mainline import github, github_call
 from mainline.errors import UserError
 from mainline.github import GitHub, connect, fit
+from mainline.github_call import Refused, Unanswered
 
 SPEC = importlib.util.spec_from_file_location("stand_in_github", Path(__file__).parent / "workflows" / "api.py")
 assert SPEC is not None and SPEC.loader is not None
@@ -28,8 +29,13 @@ def hub() -> Iterator[Any]:
 
 
 @pytest.fixture
-def server(hub: Any) -> GitHub:
-    return GitHub("ada/loans", API.TOKEN, hub.url)
+def server(hub: Any, pauses: list[float]) -> GitHub:
+    return GitHub("ada/loans", API.TOKEN, hub.url, pauses.append)
+
+
+@pytest.fixture
+def pauses() -> list[float]:
+    return []
 
 
 def test_a_status_is_set_with_a_description_that_fits(hub: Any, server: GitHub) -> None:
@@ -79,9 +85,9 @@ def test_a_wrong_token_is_a_users_mistake(hub: Any) -> None:
 
 
 def test_no_answer_is_a_users_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(github, "SECONDS", 0.5)
+    monkeypatch.setattr(github_call, "SECONDS", 0.5)
     with pytest.raises(UserError, match="no answer"):
-        GitHub("ada/loans", "t", "http://127.0.0.1:9").pull_request(7)
+        GitHub("ada/loans", "t", "http://127.0.0.1:9", lambda _: None).pull_request(7)
 
 
 @pytest.mark.parametrize("raw", [b"<html>", b"\xff"])
@@ -120,3 +126,60 @@ def test_a_long_text_is_cut_at_a_line_and_says_so() -> None:
     assert len(text.encode()) <= github.LARGEST_BODY and text.startswith("ä" * 50 + "\n") and "artifact" in text
     assert fit("short") == "short"
     assert json.dumps(text)
+
+
+@pytest.mark.parametrize(
+    ("code", "headers", "expected"),
+    [
+        (429, {"Retry-After": "7"}, [7.0]),
+        (429, {}, [60.0]),
+        (403, {"Retry-After": "2"}, [2.0]),
+        (403, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1"}, [1.0]),
+        (502, {}, [1.0]),
+        (0, {}, [1.0]),
+    ],
+)
+def test_what_passes_is_tried_again(
+    hub: Any, server: GitHub, pauses: list[float], code: int, headers: dict[str, str], expected: list[float]
+) -> None:
+    hub.pulls[7] = {"number": 7}
+    hub.once.append(("GET /pulls/7", code, headers))
+    assert server.pull_request(7) == {"number": 7}
+    assert pauses == expected
+
+
+def test_attempts_are_bounded_and_the_end_is_a_users_error(hub: Any, server: GitHub, pauses: list[float]) -> None:
+    hub.once += [("/pulls/7", 503, {})] * 9
+    with pytest.raises(Unanswered, match="503"):
+        server.pull_request(7)
+    assert pauses == [1.0, 3.0, 9.0] and len(hub.calls) == 4
+    hub.once[:] = [("/pulls/7", 429, {"Retry-After": "1"})] * 9
+    with pytest.raises(Refused, match="a rate limit"):
+        server.pull_request(7)
+    assert len(hub.calls) == 8
+
+
+@pytest.mark.parametrize(
+    ("code", "headers"),
+    [(403, {}), (403, {"X-RateLimit-Remaining": "12"}), (404, {}), (429, {"Retry-After": "3600"})],
+)
+def test_a_refusal_and_a_long_limit_are_not_waited_for(
+    hub: Any, server: GitHub, pauses: list[float], code: int, headers: dict[str, str]
+) -> None:
+    hub.once.append(("/pulls/7", code, headers))
+    with pytest.raises(Refused, match=str(code)) as told:
+        server.pull_request(7)
+    assert told.value.code == code and pauses == [] and len(hub.calls) == 1
+
+
+def test_a_post_without_an_answer_may_have_been_carried_out_and_is_not_repeated(hub: Any, server: GitHub) -> None:
+    hub.once.append(("POST /statuses/", 0, {}))
+    hub.lost = True
+    with pytest.raises(Unanswered):
+        server.set_status(HEAD, "success", "")
+    assert len(hub.statuses) == 1
+    # A limited call was not carried out.
+    hub.lost = False
+    hub.once.append(("POST /statuses/", 429, {"Retry-After": "0"}))
+    server.set_status(HEAD, "success", "")
+    assert len(hub.statuses) == 2

@@ -18,6 +18,8 @@ from mainline.objects import data_outputs, expand, place
 from mainline.plugins import add_dependency
 from mainline.remote import is_embedded, move, verify
 
+pytestmark = pytest.mark.usefixtures("quick")
+
 KEPT = (".dvc/config", "pyproject.toml", "requirements.lock")
 KEY, SECRET = "test-key", "test-secret"
 TOP = Path(__file__).parents[1]

@@ -10,10 +10,13 @@ import typer
 import typer.core
 
 from mainline.cli_ci import ci, github
+from mainline.cli_doctor import doctor
 from mainline.cli_kubernetes import kubernetes
 from mainline.cli_log import log
 from mainline.cli_monitor import monitor
 from mainline.cli_release import registry, release, trace
+from mainline.cli_replay import replay
+from mainline.cli_retrain import retrain
 from mainline.cli_rollout import rollback, rollout
 from mainline.cli_score import score
 from mainline.cli_serve import serve
@@ -57,6 +60,9 @@ app.add_typer(rollout, name="rollout")
 app.command()(trace)
 app.command()(rollback)
 app.add_typer(monitor, name="monitor")
+app.command()(replay)
+app.command()(retrain)
+app.command()(doctor)
 
 
 @app.command()
@@ -97,6 +103,14 @@ def card() -> None:
     from mainline.stages import run_card
 
     run_card()
+
+
+@app.command()
+def repro() -> None:
+    """Run the pipeline, as `dvc repro` does; data that are not fit to train on do not get into their .dvc file."""
+    from mainline.repro import repro as run_pipeline
+
+    raise typer.Exit(run_pipeline())
 
 
 @app.command()

@@ -8,23 +8,31 @@ from typing import Annotated
 
 import typer
 
+from mainline.cli_ci_monitor import ci_monitor
 from mainline.cli_ci_release import ci_release, ci_rollback
+from mainline.cli_retrain import ci_retrain
 
 ci = typer.Typer(help="What the workflows call.", no_args_is_help=True, rich_markup_mode=None)
 github = typer.Typer(help="Settings of the repository on GitHub.", no_args_is_help=True, rich_markup_mode=None)
 ci.add_typer(ci_release, name="release")
+ci.add_typer(ci_monitor, name="monitor")
 ci.command("rollback")(ci_rollback)
+ci.command("retrain")(ci_retrain)
 
 
 @ci.command("plan")
 def ci_plan() -> None:
-    """Say what the pull request needs: docs_only, locked, fork (GITHUB_OUTPUT)."""
+    """Say what the pull request is and needs: docs_only, locked, fork, pull_request (GITHUB_OUTPUT)."""
+    import json
+    from dataclasses import asdict
+
     from mainline.ci.event import pull_request, put
     from mainline.ci.plan import make_plan
 
     found = pull_request()
     plan = make_plan(found)
     put(docs_only=plan.docs_only, locked=plan.locked, stale=" ".join(plan.stale), fork=found.fork)
+    put(pull_request=json.dumps(asdict(found)), base=found.base)
 
 
 @ci.command("train")

@@ -40,7 +40,7 @@ def release_build(release: Asked = "") -> None:
     from mainline.github import connect
 
     deploy = open_ledger()
-    found = fetch(release, deploy, connect()) if release else make(deploy)
+    found = fetch(release, deploy, connect()) if release else make(deploy, connect())
     say(f"{pack(found)}: release {found.id} of commit {found.commit[:12]}", "pass")
     put(release=found.id)
 
@@ -105,7 +105,7 @@ def release_rollout(release: Id) -> None:
 
 @ci_release.command("issue")
 def release_issue(release: Id, url: Url = "") -> None:
-    """Open or bring up to date the issue about a release that was aborted or rolled back."""
+    """Open or bring up to date the issue about a release that was aborted or rolled back; close it once promoted."""
     from mainline.ci.ledger import open_ledger
     from mainline.ci.release_issue import report
     from mainline.github import connect

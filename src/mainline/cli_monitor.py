@@ -7,9 +7,14 @@ from typing import Annotated
 
 import typer
 
+from mainline.cli_monitor_issues import monitor_blind, monitor_issues
+
 monitor = typer.Typer(
     help="Watch what is predicted, and what comes of it.", no_args_is_help=True, rich_markup_mode=None
 )
+
+monitor.command("issues")(monitor_issues)
+monitor.command("blind")(monitor_blind)
 
 Place = Annotated[str, typer.Argument(help="log, CSV or Parquet: file, folder or URI; default: the service's log")]
 Reference = Annotated[str, typer.Option(help="the champion's profile; default: artifacts/profile.json")]
@@ -19,6 +24,7 @@ Release = Annotated[str, typer.Option(help="only predictions of this release")]
 TimeColumn = Annotated[str, typer.Option("--time", help="column of a table; default: data.time of params.yaml")]
 ScoreColumn = Annotated[str, typer.Option("--score", help="column of a table that holds the score; default: none")]
 Dask = Annotated[str, typer.Option(help="address of a Dask scheduler whose workers read the parts")]
+Again = Annotated[str, typer.Option(help="watch these windows again first: 2009-06,2009-07")]
 Labels = Annotated[Path | None, typer.Option(help="outcomes besides the log's feedback: .csv, .parquet or .jsonl")]
 
 
@@ -50,6 +56,7 @@ def monitor_drift(
     time: TimeColumn = "",
     score: ScoreColumn = "",
     dask: Dask = "",
+    again: Again = "",
 ) -> None:
     """Judge every window that has ended since the last one watched.
 
@@ -57,7 +64,7 @@ def monitor_drift(
     """
     from mainline.monitor.commands import Options, drift, drift_code
 
-    raise typer.Exit(drift_code(drift(Options(place, reference, since, until, release, time, score, dask))))
+    raise typer.Exit(drift_code(drift(Options(place, reference, since, until, release, time, score, dask, again))))
 
 
 @monitor.command("performance")
@@ -88,8 +95,23 @@ def monitor_run(
     until: Until = "",
     release: Release = "",
     dask: Dask = "",
+    again: Again = "",
 ) -> None:
     """Drift, performance and service levels at once; the report goes to monitor.folder. The worst exit code counts."""
-    from mainline.monitor.commands import Options, run
+    from mainline.monitor.commands import Options
+    from mainline.monitor.run import run
 
-    raise typer.Exit(run(Options(place, reference, since, until, release, dask=dask), labels))
+    raise typer.Exit(run(Options(place, reference, since, until, release, dask=dask, again=again), labels))
+
+
+@monitor.command("report")
+def monitor_report(
+    out: Annotated[Path, typer.Option(help="folder of the report")] = Path("reports"),
+    reference: Reference = "",
+    until: Annotated[str, typer.Option(help="the moment that it is for, UTC; default: now")] = "",
+    release: Release = "",
+) -> None:
+    """Write what the kept windows and the last run say, as monitor.md and monitor.html."""
+    from mainline.monitor.commands import Options, report
+
+    report(Options(reference=reference, until=until, release=release), out)

@@ -22,6 +22,9 @@ from mainline.config_rooms import (
     Rehearsal as Rehearsal,
 )
 from mainline.config_rooms import (
+    Retrain as Retrain,
+)
+from mainline.config_rooms import (
     Rollout as Rollout,
 )
 from mainline.config_rooms import (
@@ -174,6 +177,7 @@ class Settings(Room):
     kubernetes: Kubernetes = Kubernetes()
     rollout: Rollout = Rollout()
     monitor: Monitor = Monitor()
+    retrain: Retrain = Retrain()
 
     @model_validator(mode="after")
     def _positive_fits_task(self) -> Settings:

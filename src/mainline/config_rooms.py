@@ -179,3 +179,15 @@ class Monitor(Room):
     min_labels: int = Field(default=100, ge=1)
     latency_p99_ms: float | None = Field(default=None, gt=0)
     min_volume: int | None = Field(default=None, ge=0)
+    late_share: Share = 0.01
+    clean_windows: int = Field(default=3, ge=1)
+    summary_columns: int = Field(default=3, ge=1)
+    mute_days: int = Field(default=30, ge=1)
+    max_beat_hours: float = Field(default=48.0, gt=0)
+
+
+class Retrain(Room):
+    """Where new batches come from (see ``mainline.retrain``)."""
+
+    source: str = Field(default="log", min_length=1)
+    batches: int | None = Field(default=None, ge=1)

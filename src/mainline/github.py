@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import urllib.error
@@ -14,93 +13,101 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mainline.errors import UserError
+from mainline.github_call import CAUSES, SECONDS, Connection, NoRedirect, short
 
 State = Literal["success", "failure", "pending"]
-SECONDS = 20.0
-LARGEST_ANSWER = 8 * 1024 * 1024
 LARGEST_BODY = 65_536
 LARGEST_FILE = 2 * 1024 * 1024 * 1024
 PAGES = 20
 # What only our own calls need: no stage, no service and no model's code is started with these.
 KEYS = ("GITHUB_TOKEN", "GH_TOKEN", "REPO_TOKEN", "ACTIONS_RUNTIME_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN")
 MARK = "<!-- mainline:verdict -->"
-CAUSES = {
-    401: "check the token in GITHUB_TOKEN",
-    403: "the token may not do this: give the job the permission, or use a token that has it",
-    404: "check the repository's name, and that the token may see it",
-}
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirect would carry the token to a host that nobody chose."""
-
-    def redirect_request(self, *_: Any, **__: Any) -> None:
-        """Follow nothing."""
 
 
 @dataclass(frozen=True)
-class GitHub:
-    """One repository on one server; ``token`` never appears in a message."""
-
-    repository: str
-    token: str
-    api: str = "https://api.github.com"
+class GitHub(Connection):
+    """What we ask of a repository."""
 
     def set_status(self, commit: str, state: State, description: str, url: str = "") -> None:
         """Set the commit status ``mainline/verdict``."""
-        body = {"state": state, "context": "mainline/verdict", "description": _short(description, 140)}
-        self._call("POST", f"statuses/{_sha(commit)}", body | ({"target_url": url} if url else {}))
+        body = {"state": state, "context": "mainline/verdict", "description": short(description, 140)}
+        self.call("POST", f"statuses/{_sha(commit)}", body | ({"target_url": url} if url else {}))
+
+    def verdict_status(self, commit: str) -> dict[str, Any] | None:
+        """Return the newest commit status ``mainline/verdict``, None if there is none."""
+        for page in range(1, PAGES + 1):
+            found = self.call("GET", f"commits/{_sha(commit)}/statuses?per_page=100&page={page}")
+            entries = found if isinstance(found, list) else []
+            for entry in entries:  # newest first
+                if entry.get("context") == "mainline/verdict":
+                    return dict(entry)
+            if len(entries) < 100:
+                break
+        return None
 
     def add_check(self, commit: str, conclusion: Literal["success", "failure"], title: str, summary: str) -> None:
         """Add a finished check run ``mainline report`` that shows ``summary`` (Markdown)."""
-        output = {"title": _short(title, 250), "summary": fit(summary)}
+        output = {"title": short(title, 250), "summary": fit(summary)}
         body = {"name": "mainline report", "head_sha": _sha(commit), "status": "completed"}
-        self._call("POST", "check-runs", body | {"conclusion": conclusion, "output": output})
+        self.call("POST", "check-runs", body | {"conclusion": conclusion, "output": output})
 
     def pull_request(self, number: int) -> dict[str, Any]:
         """Return what GitHub knows of a pull request."""
-        found = self._call("GET", f"pulls/{number:d}")
+        found = self.call("GET", f"pulls/{number:d}")
         return found if isinstance(found, dict) else {}
 
     def commit(self, reference: str) -> str:
         """Return the full hash of the commit that a branch or a tag stands for."""
-        found = self._call("GET", f"commits/{urllib.parse.quote(reference, safe='')}")
+        found = self.call("GET", f"commits/{urllib.parse.quote(reference, safe='')}")
         return _sha(str(found.get("sha", "")) if isinstance(found, dict) else "")
 
     def comment(self, number: int, body: str) -> None:
         """Write our one comment on a pull request, or put ``body`` in the place of what it said."""
         body = fit(f"{MARK}\n{body}")
         for page in range(1, PAGES + 1):
-            found = self._call("GET", f"issues/{number:d}/comments?per_page=100&page={page}")
+            found = self.call("GET", f"issues/{number:d}/comments?per_page=100&page={page}")
             entries = found if isinstance(found, list) else []
             for entry in entries:
                 # Anyone can write the mark; only a bot's comment can be ours.
                 ours = (entry.get("user") or {}).get("type") == "Bot"
                 if ours and str(entry.get("body", "")).startswith(MARK):
-                    self._call("PATCH", f"issues/comments/{int(entry['id'])}", {"body": body})
+                    self.call("PATCH", f"issues/comments/{int(entry['id'])}", {"body": body})
                     return
             if len(entries) < 100:
                 break
-        self._call("POST", f"issues/{number:d}/comments", {"body": body})
+        self.call("POST", f"issues/{number:d}/comments", {"body": body})
 
     def issue(self, mark: str, title: str, body: str, label: str) -> int:
         """Open the one issue whose body begins with ``mark``, or renew the open one; return its number."""
-        content = {"title": _short(title, 250), "body": fit(f"{mark}\n{body}")}
+        content = {"title": short(title, 250), "body": fit(f"{mark}\n{body}")}
+        number = self.open_issue(mark, label)
+        if number is None:
+            return int(self.call("POST", "issues", content | {"labels": [label]})["number"])
+        self.call("PATCH", f"issues/{number:d}", content)
+        return number
+
+    def open_issue(self, mark: str, label: str) -> int | None:
+        """Return the number of the open issue of ours whose body begins with ``mark``, None if there is none."""
         for page in range(1, PAGES + 1):
-            found = self._call("GET", f"issues?state=open&labels={label}&per_page=100&page={page}")
+            found = self.call("GET", f"issues?state=open&labels={label}&per_page=100&page={page}")
             entries = found if isinstance(found, list) else []
             for entry in entries:
+                # As with comments: a person who wrote the mark keeps what is theirs.
                 ours = (entry.get("user") or {}).get("type") == "Bot"
                 if ours and str(entry.get("body") or "").startswith(mark):
-                    self._call("PATCH", f"issues/{int(entry['number'])}", content)
                     return int(entry["number"])
             if len(entries) < 100:
                 break
-        return int(self._call("POST", "issues", content | {"labels": [label]})["number"])
+        return None
+
+    def close_issue(self, number: int, why: str) -> None:
+        """Close an issue as done, with ``why`` as its last comment."""
+        self.call("POST", f"issues/{number:d}/comments", {"body": fit(why)})
+        self.call("PATCH", f"issues/{number:d}", {"state": "closed", "state_reason": "completed"})
 
     def approvals(self, run: int, environment: str) -> list[dict[str, str]]:
         """Return who reviewed this run's deployment to ``environment``: ``user``, ``state``, ``comment``."""
-        found = self._call("GET", f"actions/runs/{run:d}/approvals")
+        found = self.call("GET", f"actions/runs/{run:d}/approvals")
         return [
             {
                 "user": str((entry.get("user") or {}).get("login", "")),
@@ -113,7 +120,7 @@ class GitHub:
 
     def artifacts(self, name: str) -> list[int]:
         """Return the numbers of the repository's artifacts of that name which have not expired, newest first."""
-        found = self._call("GET", f"actions/artifacts?per_page=100&name={urllib.parse.quote(name, safe='')}")
+        found = self.call("GET", f"actions/artifacts?per_page=100&name={urllib.parse.quote(name, safe='')}")
         entries = found.get("artifacts") or [] if isinstance(found, dict) else []
         return sorted((int(entry["id"]) for entry in entries if not entry.get("expired")), reverse=True)
 
@@ -135,7 +142,7 @@ class GitHub:
             raise UserError(f"{what}: no answer ({error})", "run the job again") from error
         try:
             with (
-                urllib.request.build_opener(_NoRedirect).open(address, timeout=SECONDS) as answer,
+                urllib.request.build_opener(NoRedirect).open(address, timeout=SECONDS) as answer,
                 file.open("wb") as stream,
             ):
                 while block := answer.read(1024 * 1024):
@@ -147,51 +154,13 @@ class GitHub:
 
     def apply_ruleset(self, rules: Mapping[str, Any]) -> str:
         """Make ``rules`` the repository's ruleset of that name; return "created" or "updated"."""
-        found = self._call("GET", "rulesets?per_page=100")
+        found = self.call("GET", "rulesets?per_page=100")
         for entry in found if isinstance(found, list) else []:
             if entry.get("name") == rules["name"]:
-                self._call("PUT", f"rulesets/{int(entry['id'])}", rules)
+                self.call("PUT", f"rulesets/{int(entry['id'])}", rules)
                 return "updated"
-        self._call("POST", "rulesets", rules)
+        self.call("POST", "rulesets", rules)
         return "created"
-
-    def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """Return the parsed answer.
-
-        Raises:
-            UserError: no answer within the time, an answer that is no JSON, or GitHub refused.
-        """
-        what = f"GitHub: {method} {path.split('?')[0]} of {self.repository}"
-        try:
-            with self._open(method, path, body) as answer:
-                text = answer.read(LARGEST_ANSWER + 1)
-            if len(text) > LARGEST_ANSWER:
-                raise UserError(f"{what}: the answer is larger than {LARGEST_ANSWER:,} bytes", "check GITHUB_API_URL")
-            return json.loads(text) if text else None
-        except urllib.error.HTTPError as error:
-            said = _said(error)
-            fix = CAUSES.get(error.code, "run the job again; githubstatus.com says whether GitHub has trouble")
-            raise UserError(f"{what}: {error.code}{said}", fix) from error
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "reason", None) or error
-            raise UserError(
-                f"{what}: no answer ({reason})", "check the network and GITHUB_API_URL, run it again"
-            ) from error
-
-    def _open(self, method: str, path: str, body: Mapping[str, Any] | None) -> Any:
-        request = urllib.request.Request(
-            f"{self.api.rstrip('/')}/repos/{self.repository}/{path}",
-            data=None if body is None else json.dumps(body).encode("utf-8"),
-            method=method,
-            headers={
-                "Accept": "application/vnd.github+json",
-                "Authorization": f"Bearer {self.token}",
-                "Content-Type": "application/json",
-                "User-Agent": "mainline",
-                "X-GitHub-Api-Version": "2022-11-28",
-            },
-        )
-        return urllib.request.build_opener(_NoRedirect).open(request, timeout=SECONDS)
 
 
 def connect(environment: Mapping[str, str] = os.environ) -> GitHub:
@@ -225,21 +194,7 @@ def _encrypted(address: str) -> bool:
     return bool(re.match(r"https://|http://(127\.0\.0\.1|localhost)[:/]", address + "/"))
 
 
-def _short(text: str, limit: int) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
 def _sha(commit: str) -> str:
     if not re.fullmatch(r"[0-9a-f]{40}([0-9a-f]{24})?", commit):
         raise UserError(f"{commit!r} is no commit's full hash", "run it in a pull request's workflow")
     return commit
-
-
-def _said(error: urllib.error.HTTPError) -> str:
-    """Return GitHub's own reason, short, or nothing."""
-    try:
-        message = json.loads(error.read(10_000)).get("message", "")
-    except (OSError, ValueError, AttributeError):
-        return ""
-    return f" ({_short(str(message), 200)})" if message else ""

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,3 +54,56 @@ def test_a_planted_hook_does_not_run(tmp_path: Path) -> None:
     git([*identity, "commit", "--quiet", "--allow-empty", "--message=x"], root=tmp_path)
     with pytest.raises(UserError, match="git rev-parse"):
         git(["rev-parse", "--verify", "nothing"], root=tmp_path)
+
+
+@pytest.fixture
+def dispatched(event: Callable[..., PullRequest], hub: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return a function that dispatches a run for #7, whose head may be another by then."""
+    made = event()
+
+    def put(
+        branch: str = "topic", commit: str = made.head, home: str = "ada/loans", state: str = "open"
+    ) -> PullRequest:
+        sides = {"head": {"sha": made.head, "ref": "topic", "repo": {"full_name": home}},
+                 "base": {"sha": made.base, "ref": "main", "repo": {"full_name": "ada/loans"}}}  # fmt: skip
+        hub.pulls[7] = {"number": 7, "state": state, **sides}
+        (tmp_path / "event.json").write_text('{"inputs": {"number": "7"}}', encoding="utf-8")
+        for name, value in (("EVENT_NAME", "workflow_dispatch"), ("REF", f"refs/heads/{branch}"), ("SHA", commit)):
+            monkeypatch.setenv(f"GITHUB_{name}", value)
+        return made
+
+    return put
+
+
+def test_a_dispatched_run_is_about_the_same_pull_request_as_its_event_would_be(dispatched: Any, hub: Any) -> None:
+    made = dispatched()
+    assert pull_request() == made and hub.calls == ["GET /pulls/7"]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"commit": "c" * 40}, "this run is at cccccccccccc"),
+        ({"branch": "main"}, "of main"),
+        ({"home": "eve/loans"}, "from a fork, or not open"),
+        ({"state": "closed"}, "from a fork, or not open"),
+    ],
+)
+def test_a_dispatched_run_on_another_commit_is_refused(dispatched: Any, change: dict[str, str], words: str) -> None:
+    dispatched(**change)
+    with pytest.raises(UserError, match=words):
+        pull_request()
+
+
+def test_later_jobs_take_what_the_first_has_read(dispatched: Any, hub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = dispatched()
+    monkeypatch.setenv("PULL_REQUEST", json.dumps(asdict(made)))
+    assert pull_request() == made and hub.calls == []
+
+
+def test_what_a_variable_says_never_goes_before_the_event(
+    event: Callable[..., PullRequest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = event()
+    monkeypatch.setenv("PULL_REQUEST", json.dumps(asdict(made) | {"number": 8}))
+    assert pull_request() == made

@@ -9,6 +9,8 @@ from mainline.ci.event import PullRequest
 from mainline.ci.plan import docs_only, make_plan, stale_stages
 from mainline.errors import UserError
 
+pytestmark = pytest.mark.usefixtures("quick")
+
 PIPELINE = """
 stages:
   first:

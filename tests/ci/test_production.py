@@ -128,6 +128,26 @@ def test_there_is_one_issue_a_release_with_the_evidence(deploy: Deploy, hub: Any
     assert report("old", deploy, server) == 3 and "did not come to an end" in hub.issues[2]["title"]
 
 
+def test_a_retry_that_is_promoted_closes_the_issue_of_the_try_before(deploy: Deploy, hub: Any, server: GitHub) -> None:
+    def tried(event: Any, why: str) -> None:
+        deploy.commit(why, expect=deploy.head(), transitions=[Transition("new", "production", event, "t", why, 0)])
+
+    tried("promote", "all well at once")
+    assert report("new", deploy, server) is None and hub.issues == [] and hub.comments == []
+    tried("abort", "too many errors")
+    others = {"number": 2, "state": "open", "user": {"type": "Bot"}, "body": mark("old"), "labels": [LABEL]}
+    assert report("new", deploy, server) == 1
+    hub.issues.append(others)
+    tried("promote", "all checks passed")
+    assert report("new", deploy, server, "https://example.org/run") == 1
+    assert [issue["state"] for issue in hub.issues] == ["closed", "open"]
+    (comment,) = hub.comments
+    assert comment["issue"] == 1 and "all checks passed" in comment["body"] and "org/run" in comment["body"]
+    assert report("new", deploy, server) is None and len(hub.comments) == 1
+    tried("rollback", "asked for")
+    assert report("new", deploy, server) == 3, "a new issue: the one that is closed was about something else"
+
+
 def test_a_person_who_writes_the_mark_keeps_the_issue(deploy: Deploy, hub: Any, server: GitHub) -> None:
     hub.issues.append({"number": 1, "state": "open", "user": {"type": "User"}, "body": mark("new") + "\nmine"})
     assert report("new", deploy, server) == 2 and hub.issues[0]["body"].endswith("mine")

@@ -13,6 +13,8 @@ from mainline.ci.event import PullRequest
 from mainline.ci.train import commit_lock, train
 from mainline.errors import UserError
 
+pytestmark = pytest.mark.usefixtures("quick")
+
 PIPELINE = """
 stages:
   only:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from mainline.compare.champion import FOLDER, Pinned, pinned, worktree
+from mainline.compare import against, champion
+from mainline.compare.champion import FOLDER, Champion, NotReproducible, Pinned, pinned, worktree
 from mainline.compare.git import changed_files, resolve, text_at
 from mainline.errors import UserError
 
@@ -75,6 +79,26 @@ def test_changed_files_are_those_of_the_work_tree(repository: Path) -> None:
     (repository / "new.py").write_text("", encoding="utf-8")
     assert changed_files("HEAD") == ["code.py", "new.py"]
     assert changed_files("HEAD", "new.py") == ["new.py"]
+
+
+def test_a_comparison_asks_dvc_once_for_its_cache(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+    run = champion.dvc.run
+
+    def counted(arguments: Sequence[str], *others: Any) -> Any:
+        asked.append(list(arguments))
+        return run(arguments, *others)
+
+    def gone(want: Pinned, tree: Path, cache: Path) -> Champion:
+        assert cache == repository / ".dvc" / "cache" and str(cache) in (tree / ".dvc/config.local").read_text()
+        raise NotReproducible("gone")
+
+    monkeypatch.setattr(champion.dvc, "run", counted)
+    monkeypatch.setattr(against, "provide", gone)
+    challenger: Any = SimpleNamespace(settings=SimpleNamespace(project="bank"))
+    found = against.hold_against(challenger, pinned(git(repository, "rev-parse", "HEAD")))
+    assert (found.case, found.said) == ("champion not reproducible", "gone")
+    assert asked == [["cache", "dir"]]
 
 
 def left_over(root: Path) -> list[str]:

@@ -50,8 +50,9 @@ def test_tick_labels(value: float, words: str) -> None:
 
 @pytest.mark.parametrize("values", [[], [None], [math.nan], [3.0, 3.0], [0.0], [-1.0, math.inf]])
 def test_a_range_is_never_empty(values: list[float | None]) -> None:
-    low, high = span(values)
-    assert math.isfinite(low) and math.isfinite(high) and low < high
+    for low, high in (span(values), span(values, zero=True)):
+        assert math.isfinite(low) and math.isfinite(high) and low < high
+        assert len(ticks(low, high)) > 1
 
 
 def test_higher_values_are_drawn_higher_and_to_the_right() -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import importlib.util
 import json
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -13,6 +17,10 @@ import pytest
 
 from mainline.config import Monitor
 from mainline.data.profile import Profile, count, make_bins
+from mainline.github import GitHub
+from mainline.monitor.tracker import Tracker
+from mainline.monitor.tracker_github import GitHubTracker
+from mainline.monitor.tracker_local import LocalTracker
 
 TEXTS = {"colour": (["red", "green", "blue"], [0.5, 0.3, 0.2])}
 Draw = Callable[[int, int], pd.DataFrame]
@@ -81,3 +89,39 @@ def write() -> Callable[[Path, list[Mapping[str, Any]]], Path]:
         return path
 
     return lines
+
+
+def _api() -> ModuleType:
+    path = Path(__file__).parents[1] / "workflows" / "api.py"
+    spec = importlib.util.spec_from_file_location("stand_in_tracker", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def hub() -> Iterator[Any]:
+    """The stand-in for GitHub's API."""
+    with _api().hub() as held:
+        yield held
+
+
+@pytest.fixture
+def github(hub: Any) -> GitHubTracker:
+    """Issues in the stand-in; nothing is waited for."""
+    return GitHubTracker(GitHub("ada/loans", _api().TOKEN, hub.url, lambda _: None))
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> LocalTracker:
+    """Issues in a folder, on the first of July 2009."""
+    return LocalTracker(tmp_path / "issues", lambda: dt.datetime(2009, 7, 1, tzinfo=dt.UTC))
+
+
+@pytest.fixture(params=["github", "local"])
+def tracker(request: pytest.FixtureRequest) -> Tracker:
+    """Either."""
+    found: Tracker = request.getfixturevalue(request.param)
+    return found

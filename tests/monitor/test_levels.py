@@ -20,7 +20,7 @@ def window(*latencies: float | None) -> Watched:
     return Watched(profile, "2026-01-01T00:00:00.000Z", "2026-01-01T12:00:00.000Z")
 
 
-def met(windows: list[Watched], **bounds) -> list[bool | None]:
+def met(windows: list[Watched | None], **bounds) -> list[bool | None]:
     return [level.met for level in levels(windows, Monitor(**{"max_silence_hours": None, **bounds}), NOW)]
 
 
@@ -31,8 +31,13 @@ def test_the_slowest_and_the_emptiest_window_count() -> None:
     assert met(windows) == [None] * 4, "no bound, no verdict"
 
 
-def test_without_records_nothing_can_be_told_of_latency_but_of_volume() -> None:
-    assert met([], latency_p99_ms=50.0, min_volume=1) == [None, False, None, None]
+def test_a_silent_window_misses_the_volume_and_tells_nothing_else() -> None:
+    assert met([None], latency_p99_ms=50.0, min_volume=1) == [None, False, None, None]
+    assert met([window(1.0), None], latency_p99_ms=50.0, min_volume=1) == [True, False, None, None]
+
+
+def test_where_nothing_was_watched_nothing_can_be_told() -> None:
+    assert met([], latency_p99_ms=50.0, min_volume=1) == [None] * 4
     assert met([window(None, None)], latency_p99_ms=50.0) == [None] * 4
 
 

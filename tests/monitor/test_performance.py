@@ -113,3 +113,33 @@ def test_a_row_without_a_score_takes_no_part(record, settings, project) -> None:
     found = performance(joined, settings, project, CLASSES, {})
     assert found["without_score"] == 2 and found["estimate"]["metrics"]["mean_label"] == pytest.approx(0.3)
     assert isinstance(joined.rows, pd.DataFrame)
+
+
+def test_each_window_has_its_own_figures(report, settings) -> None:
+    windows = report(labelled=300)["windows"]
+    assert [item["window"] for item in windows] == ["2026-01"] and settings.monitor.window == "month"
+    assert windows[0]["rows"] == 600 and windows[0]["known"] == 300 and windows[0]["by_score"]["rows"] == 300
+    whole = report(labelled=300)["realised"]["metrics"]["log_loss"]
+    assert [windows[0][name] for name in ("realised", "low", "high")] == [
+        whole[name] for name in ("value", "low", "high")
+    ]
+    assert windows[0]["lag_days"] is None and sum(windows[0]["lags"]) == 0, "these outcomes have no time"
+
+
+def test_windows_without_outcomes_have_an_estimate_only(report) -> None:
+    (only,) = report(labelled=0)["windows"]
+    assert only["estimate"] and only["known"] == 0 and only["realised"] is None and only["mean_label"] is None
+
+
+def test_the_lag_is_counted_and_few_outcomes_get_no_interval(record, settings, project) -> None:
+    rules = settings.model_copy(update={"monitor": settings.monitor.model_copy(update={"window": "day"})})
+    records = [record(i, f"2026-01-0{1 + i % 2}T00:00:00.000Z", score=0.3) for i in range(40)]
+    for i in range(30):
+        day = 2 + i % 2 + 9 * (i > 20)
+        known = {"kind": "feedback", "time": f"2026-01-{day:02d}T00:00:00.000Z", "outcome": "yes" if i % 3 else "no"}
+        records.append({**known, "request_id": f"r{i}", "row": 0})
+    joined = join(records, None, known=CLASSES, since=None, until=None, now=NOW, delay_days=0)
+    first, second = performance(joined, rules, project, CLASSES, {"log_loss": 1.0})["windows"]
+    assert (first["window"], first["rows"], first["known"]) == ("2026-01-01", 20, 15)
+    assert first["lags"] == [11, 0, 0, 4, 0, 0, 0, 0] and second["lags"] == [10, 0, 0, 5, 0, 0, 0, 0]
+    assert first["lag_days"] == 1.0 and first["low"] is None and first["realised"] is not None

@@ -1,7 +1,10 @@
-"""From a committed run to the champion that serves, with the real parts."""
+"""From a committed run to the champion that serves, and what the way itself must stop, with the real parts."""
 
 from __future__ import annotations
 
+import re
+import shutil
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,27 +13,79 @@ import yaml
 
 from mainline.release.ledger import Deploy
 
+pytestmark = pytest.mark.slow
 
-@pytest.mark.slow
-def test_the_first_release_is_rehearsed_against_its_twin(finished_copy: Any) -> None:
-    # Given a finished, committed run, and a rehearsal that is as short as can be
-    path: Path = finished_copy.folder / "params.yaml"
+
+@dataclass(frozen=True)
+class Delivered:
+    """A clone whose run was delivered once, and what the command said."""
+
+    clone: Any
+    said: str
+
+    @property
+    def deploy(self) -> Deploy:
+        """The clone's ledger."""
+        return Deploy.open(self.clone.folder / ".mainline" / "deploy")
+
+    def mainline(self, *arguments: str, check: bool = True) -> str:
+        """Return all output of a command."""
+        return str(self.clone.run(*self.clone.program("mainline"), *arguments, check=check))
+
+
+def change(clone: Any, **rooms: dict[str, Any]) -> None:
+    """Set keys of params.yaml, and commit everything."""
+    path: Path = clone.folder / "params.yaml"
     params = yaml.safe_load(path.read_text(encoding="utf-8"))
-    params["rollout"]["rehearsal"] |= {"rate": 60, "pairs": 60, "requests": 5, "seconds": 0.5}
-    params["rollout"]["weights"] = [20, 100]
-    params["rollout"]["proxy"]["port"] = 0
+    for room, keys in rooms.items():
+        params[room] |= keys
     path.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
-    finished_copy.dvc("pull", "--quiet", "replay.dvc")
-    finished_copy.run("git", "checkout", "--quiet", "-B", "main")
-    finished_copy.run("git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "-am", "Shorten it")
-    # When it is delivered
-    said = finished_copy.run("mainline", "deliver")
-    # Then it serves, its twin did before it, no request failed, and MLflow knows its champion
-    state = Deploy.open(finished_copy.folder / ".mainline" / "deploy").state("production")
+    if "data" in rooms:
+        clone.dvc("repro", "--quiet")
+    clone.run("git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "--all", "--message=Change")
+
+
+@pytest.fixture(scope="module")
+def delivered(finished: Any, tmp_path_factory: pytest.TempPathFactory) -> Delivered:
+    # A finished, committed run, and a rehearsal that is as short as can be
+    folder = tmp_path_factory.mktemp("delivered") / "copy"
+    clone = replace(finished, folder=Path(shutil.copytree(finished.folder, folder, symlinks=True)))
+    clone.dvc("pull", "--quiet", "replay.dvc")
+    clone.run("git", "checkout", "--quiet", "-B", "main")
+    rollout = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))["rollout"]
+    rollout["rehearsal"] |= {"rate": 60, "pairs": 60, "requests": 5, "seconds": 0.5}
+    rollout["proxy"]["port"] = 0
+    change(clone, rollout=rollout | {"weights": [20, 100]})
+    return Delivered(clone, clone.run(*clone.program("mainline"), "deliver"))
+
+
+def test_the_first_release_is_rehearsed_against_its_twin(delivered: Delivered) -> None:
+    # It serves, its twin did before it, no request failed, and MLflow knows its champion
+    state, said = delivered.deploy.state("production"), delivered.said
     assert state.stable and state.candidate is None and len(state.previous) == 1, said
     assert f"promote: {state.stable} is stable now" in said and ", 0 failed" in said
     assert f"{state.previous[0]} serves: the same model" in said
     assert f"alias champion: {state.stable}" in said
-    assert finished_copy.run("git", "status", "--porcelain") == ""
+    assert delivered.clone.run("git", "status", "--porcelain") == ""
     # And once more, nothing is left to do
-    assert f"{state.stable} serves already" in finished_copy.run("mainline", "deliver")
+    assert f"{state.stable} serves already" in delivered.mainline("deliver")
+
+
+def test_a_model_that_says_the_opposite_is_stopped_before_any_user_sees_it(delivered: Delivered) -> None:
+    # Given a release that serves, and one that was trained for the other outcome, so that its probabilities are turned
+    # round; nothing before the rollout would stop it, because the project tests no behaviour
+    sound, before = delivered.deploy.state("production").stable, set(delivered.deploy.releases())
+    expectations = delivered.clone.folder / "src" / "bank" / "expectations.py"
+    expectations.write_text(expectations.read_text(encoding="utf-8") + "\n\nBEHAVIOURS = ()\n", encoding="utf-8")
+    change(delivered.clone, data={"positive": "no"})
+    delivered.mainline("release", "build")
+    (opposite,) = set(delivered.deploy.releases()) - before
+    # When it is rehearsed
+    said = delivered.mainline("rollout", "rehearse", opposite, check=False)
+    # Then it is aborted for that reason, no user got anything but an answer of stable, and stable is what it was
+    assert "abort: " in said and "run against each other" in said, said
+    assert ", 0 failed; p50" in said, said
+    assert re.search(rf"answers: {sound} [\d,]+$", said, re.MULTILINE), said
+    state = delivered.deploy.state("production")
+    assert (state.stable, state.candidate) == (sound, None)
+    assert [item.event for item in delivered.deploy.entry(opposite).transitions][-1] == "abort"

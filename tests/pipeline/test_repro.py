@@ -19,7 +19,7 @@ STAGES = ("validate", "split", "train", "evaluate", "card")
 
 pytestmark = pytest.mark.slow
 
-APART = ("compare", "serve", "score", "rollout", "kubernetes", "monitor")
+APART = ("compare", "serve", "score", "rollout", "kubernetes", "monitor", "retrain")
 
 
 def stages_run(output: str) -> list[str]:
@@ -149,7 +149,11 @@ def test_bad_data_stops_dvc_before_training(finished_copy: Any) -> None:
     text = batch.read_text(encoding="utf-8").replace("cellular", "CELLULAR")
     batch.unlink()
     batch.write_text(text, encoding="utf-8")
-    output = finished_copy.run(sys.executable, "-m", "dvc", "repro", check=False)
+    before = (finished_copy.folder / "data.dvc").read_bytes()
+    output = finished_copy.run(*finished_copy.program("mainline"), "repro", check=False)
     assert "'CELLULAR' looks like a renamed 'cellular'" in output
     assert stages_run(output) == ["validate"]
     assert "failed to reproduce 'validate'" in output
+    # DVC had noted the data before it ran the stage
+    assert (finished_copy.folder / "data.dvc").read_bytes() == before and "data.dvc is as it was" in output
+    assert batch.read_text(encoding="utf-8") == text

@@ -16,10 +16,12 @@ from mainline.compare.integrity import Finding
 from mainline.errors import UserError
 from mainline.files import sha256
 from mainline.release import bento, identity
-from mainline.release.build import _check, pull_request
+from mainline.release.build import _check, enter, pull_request
 from mainline.release.fitness import check_fitness
 from mainline.release.ledger import Deploy
 from mainline.release.store import STORE, every, find, place
+
+pytestmark = pytest.mark.usefixtures("quick")
 
 Copy = Callable[[Any], Any]
 
@@ -63,6 +65,22 @@ def test_the_ledger_has_an_entry_that_anchors_the_manifest(built: Any) -> None:
     (transition,) = entry.transitions
     assert (transition.environment, transition.event, transition.by) == ("staging", "built", "Ada")
     assert transition.why == "Merge pull request #7 from ada/model"
+    assert entry.verdict == "not found: nobody has compared this model here"
+
+
+def test_a_verdict_from_elsewhere_is_asked_for_once_and_kept(built: Any, tmp_path: Path) -> None:
+    deploy, release, asked = Deploy.open(tmp_path / "deploy"), built.only(), []
+
+    def ask(commit: str) -> dict[str, Any]:
+        asked.append(commit)
+        return {"verdict": "promote", "reason": "better", "source": "the status of #7"}
+
+    for _ in range(2):
+        enter(deploy, release, None, built.folder, ask)
+    entry = deploy.entry(release.id)
+    assert asked == [release.commit] and entry.verdict == "promote"
+    evidence = entry.transitions[0].evidence or {}
+    assert (evidence["verdict"], evidence["verdict_source"]) == ("better", "the status of #7")
 
 
 def test_a_second_build_does_nothing_and_says_so(built: Any) -> None:

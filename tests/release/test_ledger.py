@@ -417,3 +417,35 @@ def test_a_git_environment_from_outside_is_not_followed(tmp_path: Path, monkeypa
     monkeypatch.setenv("GIT_INDEX_FILE", str(tmp_path / "elsewhere.index"))
     assert opened(tmp_path / "deploy").state("production") == State("production")
     assert not (tmp_path / "elsewhere.index").exists()
+
+
+def test_the_monitor_stops_no_rollout_and_no_rollout_the_monitor(bare: Path, tmp_path: Path) -> None:
+    rollout, monitor = opened(tmp_path / "rollout", bare), opened(tmp_path / "monitor", bare)
+    decided, looked = rollout.head(), monitor.head()
+    monitor.keep("a window", {"monitor/log/a.json": "1\n"}, expect=looked)
+    rollout.commit("built", expect=decided, entries=[ONE], transitions=[built()])
+    monitor.keep("another", {"monitor/log/b.json": "2\n"}, expect=monitor.head())
+    found = opened(tmp_path / "third", bare)
+    assert found.releases() == [ONE.release] and found.entry(ONE.release).transitions[0].event == "built"
+    assert found.repo.names("monitor") == ["monitor/log/a.json", "monitor/log/b.json"]
+    assert git(bare, "rev-list", "--count", "deploy") == "4" and found.head() == monitor.head()
+
+
+def test_what_was_decided_on_something_else_is_refused_whatever_the_monitor_did(bare: Path, tmp_path: Path) -> None:
+    one, other, monitor = (opened(tmp_path / name, bare) for name in ("one", "other", "monitor"))
+    head = one.head()
+    other.commit("faster", expect=head, states=[replace(other.state("staging"), stable=None)])
+    monitor.refresh()
+    monitor.keep("a window", {"monitor/log/a.json": "1\n"}, expect=monitor.head())
+    with pytest.raises(Moved):
+        one.commit("too late", expect=head, entries=[ONE], transitions=[built()])
+    one.refresh()
+    with pytest.raises(Moved):
+        one.keep("from before that window", {"monitor/log/a.json": "2\n"}, expect=head)
+    assert one.repo.read("monitor/log/a.json") == "1\n" and one.releases() == []
+
+
+def test_the_monitor_writes_nowhere_else(tmp_path: Path) -> None:
+    deploy = opened(tmp_path / "deploy")
+    with pytest.raises(ValueError, match="is not below monitor/"):
+        deploy.keep("a trick", {"production.yaml": "stable: mine\n"}, expect=deploy.head())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,14 @@ def test_from_start_to_rollback(top, stage_for, monkeypatch) -> None:
     code, said = run("rollout", "stop")
     assert (code, "envoy" in said) == (0, True)
     assert "nothing is live here" in run("rollout", "status")[1]
+
+
+@pytest.mark.slow
+def test_who_looks_after_stable_waits_for_a_command_that_is_at_work(calm, monkeypatch) -> None:
+    monkeypatch.chdir(calm.folder)
+    with ThreadPoolExecutor(1) as pool:
+        with calm.plane.held():
+            looking = pool.submit(here.run, calm.controller, 0.05)
+            with pytest.raises(TimeoutError):
+                looking.result(0.5)
+        assert looking.result(10).outcome == "none"

@@ -34,7 +34,7 @@ def last_words(stage, release: str) -> str:
         ("leaks-until-killed", {"leak_mb": 2, "limit_mb": 300, **USERS, "after": 100}, "canary", "ended by itself"),
         ("never-ready", {"never_ready": True}, None, "not ready after"),
         ("constant", {"constant": 0.31, "after": 100}, "shadow", "different scores among|scores differ by"),
-        ("negated", {"negated": True, "after": 100}, "shadow", "run against each other|decide alike"),
+        ("negated", {"negated": True, "after": 100}, "shadow", "run against each other|decide alike|scores differ by"),
         ("negated-from-the-start", {"negated": True, "after": -1}, None, "the model says"),
         ("refuses", {"refuses": True, "after": 100}, "shadow", "the candidate answered"),
         ("one-slice", {"bad_group": "b", "after": 100}, "shadow", "group = b: both decide alike"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from mainline.config import Rollout
 from mainline.errors import UserError
 from mainline.project import Value
 from mainline.release.ledger import State
+from mainline.rollout import contract
 from mainline.rollout.actions import Tick
 from mainline.rollout.analysis import Check, Decision
 from mainline.rollout.contract import _differs
@@ -216,6 +218,26 @@ def test_a_terminal_shows_both_sides_and_every_check() -> None:
         shown.show(tick("promote"))
     drawn = terminal.file.getvalue()  # type: ignore[attr-defined]
     assert all(word in drawn for word in ("production: b", "canary 20 %", "candidate", "0 of 9", "passed"))
+
+
+def test_rare_golden_rows_must_be_answered_right_and_say_nothing_of_the_usual_difference(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[tuple[int, float]] = []
+
+    def ask(line: int, method: str, path: str, request: dict[str, float]) -> tuple[int, dict[str, object]]:
+        asked.append((line, request["x"]))
+        return 200, {"predictions": [{"probability": request["x"], "decision": False}]}
+
+    monkeypatch.setattr(contract, "connected", nullcontext)
+    monkeypatch.setattr(contract, "ask", ask)
+    rows = [{"request": {"x": x}, "expected": {"probability": x, "decision": False}} for x in (0.1, 0.2)]
+    rare = {"request": {"x": 0.9}, "expected": {"probability": 0.9, "decision": False}, "rare": True}
+    found = contract.check_golden({"rows": [*rows, rare]}, 1, 2, None)
+    assert asked == [(1, 0.1), (1, 0.2), (1, 0.9), (2, 0.1), (2, 0.2)]
+    assert found.fault == "" and found.rows == 3 and found.expected is not None and found.expected.all.n == 2
+    rare["expected"] = {"probability": 0.8, "decision": False}
+    assert "golden request 3 of 3" in contract.check_golden({"rows": [*rows, rare]}, 1, 2, None).fault
 
 
 def test_replayed_rows_have_the_fields_of_golden_requests(tmp_path: Path) -> None:

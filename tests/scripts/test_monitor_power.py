@@ -60,3 +60,15 @@ def test_gross_faults_are_found(power, rows, monkeypatch) -> None:
     assert len(found) == 4
     for line in found:
         assert line["found"] == 1.0 and line["delay"] == (2.0 if line["fault"].startswith("mean") else 1.0), line
+
+
+def test_flipped_outcomes_are_found_only_after_their_labels_are_in(power, rows) -> None:
+    from mainline.config import load_settings
+
+    few = pd.concat([rows] * 3, ignore_index=True)
+    settings = load_settings(SCRIPT.parents[1] / "params.yaml")
+    found = {
+        line["flipped"]: line for line in power.late_labels(few, settings, [50], 1, shares=(0.2, 0.5), delay=5, days=30)
+    }
+    assert all(line["before"] == 0 for line in found.values()), found
+    assert found[0.5]["found"] == 1.0 and 6 <= found[0.5]["delay"] < found[0.2]["delay"], found

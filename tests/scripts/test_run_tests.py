@@ -14,6 +14,7 @@ from types import ModuleType
 import pytest
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "run_tests.py"
+NAMES = ("pipeline", "workflow", "release", "other", "top")
 SLOW = "import pytest\n\n\n@pytest.mark.slow\ndef test_slow_{name}():\n    assert {name!r} != {bad!r}\n"
 
 
@@ -33,7 +34,12 @@ def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 def suite(root: Path, *, bad: str = "") -> Path:
     """Make a suite with slow tests in a folder that is a part of its own, in another, and at the top."""
     (root / "pytest.ini").write_text("[pytest]\naddopts = --import-mode=importlib\nmarkers = slow: x\n")
-    for name, file in (("pipeline", "pipeline/test_a.py"), ("other", "other/test_a.py"), ("top", "test_a.py")):
+    files = {
+        "pipeline": "pipeline/test_a.py",
+        "workflow": "workflows/test_a.py",
+        "release": "workflows/test_release.py",
+    }
+    for name, file in (files | {"other": "other/test_a.py", "top": "test_a.py"}).items():
         path = root / "tests" / file
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(SLOW.format(name=name, bad=bad) + f"\n\ndef test_fast_{name}():\n    pass\n")
@@ -44,8 +50,8 @@ def test_every_test_runs_once(script: ModuleType, tmp_path: Path, capfd: pytest.
     assert script.main([], suite(tmp_path)) == 0
     said = capfd.readouterr().out
     passed = sorted(line.partition("::")[2] for line in said.splitlines() if line.startswith("PASSED"))
-    assert passed == sorted(f"test_{kind}_{name}" for kind in ("slow", "fast") for name in ("pipeline", "other", "top"))
-    assert "3 of 3 parts passed" in said
+    assert passed == sorted(f"test_{kind}_{name}" for kind in ("slow", "fast") for name in NAMES)
+    assert "5 of 5 parts passed" in said
 
 
 @pytest.mark.parametrize("bad", ["pipeline", "top"])
@@ -55,7 +61,7 @@ def test_a_failure_in_any_part_is_told(
     assert script.main([], suite(tmp_path, bad=bad)) == 1
     said = capfd.readouterr().out
     assert f"FAILED tests/{'' if bad == 'top' else 'pipeline/'}test_a.py::test_slow_{bad}" in said
-    assert "2 of 3 parts passed" in said
+    assert "4 of 5 parts passed" in said
 
 
 def test_parts_without_a_test_do_not_fail(script: ModuleType, tmp_path: Path) -> None:

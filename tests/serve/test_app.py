@@ -110,6 +110,23 @@ def test_a_body_without_rows_is_refused_in_words(serve: Serve, body: bytes, stat
     assert served.metric("mainline_requests_total", status=str(status)) == 2
 
 
+def test_nobody_but_a_replay_may_say_what_time_it_is(
+    serve: Serve, row: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    then = {"x-replay-time": "2009-06-10T12:00:00+02:00"}
+    served = serve()
+    assert "x-replay-time" not in served.ask("/predict", row, headers=then)[1]
+    assert served.records()[0]["time"] > "2026"
+    monkeypatch.setenv("MAINLINE_REPLAY_CLOCK", "1")
+    served = serve()
+    assert served.ask("/readyz", headers=then)[1]["x-replay-time"] == "2009-06-10T10:00:00.000Z"
+    served.ask("/predict", row, headers=then)
+    assert "x-replay-time" not in served.ask("/predict", row, headers={"x-replay-time": "June"})[1]
+    served.ask("/predict", row)
+    times = [item["time"] for item in served.records()]
+    assert times[0] == "2009-06-10T10:00:00.000Z" and min(times[1:]) > "2026"
+
+
 def test_methods_and_probes(serve: Serve) -> None:
     served = serve()
     assert served.ask("/readyz")[2] == {

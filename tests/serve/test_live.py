@@ -24,6 +24,8 @@ ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.slow
 
+CACHES = ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")
+
 SLOW_SERVICE = """
 import sys, time
 sys.path.insert(0, {source!r})
@@ -106,11 +108,16 @@ def launch(outputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         text = service.format(source=str(ROOT / "src")) if service else (ROOT / "service.py").read_text()
         (folder / "service.py").write_text(text, encoding="utf-8")
         port, output = free_port(), folder / "output.txt"
-        own = {"PYTHONPATH": str(ROOT / "src"), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        home = folder.parent / "home"
+        home.mkdir()
+        own = {"PYTHONPATH": str(ROOT / "src"), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+               "HOME": str(home)}  # fmt: skip
+        # What this very process may have switched off must be switched off by the service itself.
+        inherited = {key: value for key, value in os.environ.items() if key not in ("ORT_DISABLE_TELEMETRY", *CACHES)}
         command = [sys.executable, "-m", "mainline.cli", "serve", "--port", str(port), *options]
         with output.open("wb") as stream:
             process = subprocess.Popen(
-                command, cwd=folder, env={**os.environ, **own, **environment}, stdout=stream, stderr=stream,
+                command, cwd=folder, env={**inherited, **own, **environment}, stdout=stream, stderr=stream,
                 start_new_session=True,
             )  # fmt: skip
         running.append(Live(process, port, output))
@@ -153,6 +160,8 @@ def test_two_workers_answer_and_count_together(pair: Live, row: dict[str, Any]) 
         text = answer.read().decode()
     name = 'mainline_predictions_total{release="bank-0123456789ab",track="canary"} '
     assert f"{name}40.0\n" in text
+    home = pair.output.parents[1] / "home"
+    assert not list(home.iterdir()), "the service keeps nothing about this machine, and nothing to report home with"
 
 
 def test_bentomls_own_page_shows_this_description(pair: Live) -> None:

@@ -262,3 +262,9 @@ def test_without_a_uri_nothing_is_shipped(scratch, settings_for) -> None:
         made.close()
         assert [item["request_id"] for item in read(folder)] == ["here"]
     assert Shipper(Path("x"), "s3://y")._command[-4:] == ["ship", "s3://y", "--log", "x"]
+
+
+def test_a_key_in_the_address_is_not_shown() -> None:
+    with pytest.raises(UserError, match="cannot be reached") as caught:
+        find("what://ann:w@rd@127.0.0.1/log?key=word")
+    assert "what://127.0.0.1/log: cannot" in str(caught.value) and "rd@" not in str(caught.value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import subprocess
 import threading
 import urllib.parse
 import zipfile
@@ -29,12 +30,28 @@ class Hub:
     rulesets: list[dict[str, Any]] = field(default_factory=list)
     commits: dict[str, str] = field(default_factory=dict)
     refuse: dict[str, int] = field(default_factory=dict)
+    # Codes (0: the connection is dropped) for the next calls whose "METHOD path" holds the text, with headers; with
+    # ``lost`` the call is carried out before its answer gets lost.
+    once: list[tuple[str, int, dict[str, str]]] = field(default_factory=list)
+    lost: bool = False
+    events: list[dict[str, Any]] = field(default_factory=list)
+    permissions: dict[str, str] = field(default_factory=dict)
     issues: list[dict[str, Any]] = field(default_factory=list)
     approvals: list[dict[str, Any]] = field(default_factory=list)
+    workflows: dict[str, str] = field(default_factory=dict)
     artifacts: Path | None = None
     calls: list[str] = field(default_factory=list)
     raw: bytes | None = None
     url: str = ""
+    # The hosted repository: pull requests and dispatches are about what its branches point at.
+    origin: Path | None = None
+    dispatches: list[dict[str, Any]] = field(default_factory=list)
+
+    def side(self, branch: str) -> dict[str, Any]:
+        """Return what GitHub says of a branch of the hosted repository."""
+        command = ["git", "rev-parse", f"refs/heads/{branch}"]
+        done = subprocess.run(command, cwd=self.origin, capture_output=True, text=True, check=True)
+        return {"ref": branch, "sha": done.stdout.strip(), "repo": {"full_name": "ada/loans"}}
 
     def held(self) -> list[str]:
         """Return the names of the artifacts, sorted."""
@@ -55,14 +72,34 @@ class Hub:
                 return code, {"message": "Resource not accessible by integration"}
         if found := re.fullmatch(r"/statuses/(\w+)", path):
             self.statuses.append({"sha": found[1], **body})
+        elif found := re.fullmatch(r"/commits/(\w+)/statuses", path):
+            return 200, page([item for item in reversed(self.statuses) if item["sha"] == found[1]], query)
         elif path == "/check-runs":
             self.checks.append(body)
+        elif path == "/pulls":
+            if method == "GET":
+                head = query.get("head", "").partition(":")[2]
+                return 200, page([item for item in self.pulls.values() if item["head"]["ref"] == head], query)
+            number = max(self.pulls, default=6) + 1
+            sides = {side: self.side(body[side]) for side in ("head", "base")}
+            self.pulls[number] = {"number": number, "state": "open", "html_url": f"#{number}", **body, **sides}
+            return 201, self.pulls[number]
+        elif found := re.fullmatch(r"/actions/workflows/([\w.-]+)/(dispatches|runs)", path):
+            if found[2] == "runs":
+                asked = [item for item in self.dispatches if item["sha"] == query.get("head_sha")]
+                return 200, {"total_count": len(asked), "workflow_runs": asked}
+            self.dispatches.append({"workflow": found[1], "sha": self.side(body["ref"])["sha"], **body})
+            return 204, None
         elif found := re.fullmatch(r"/pulls/(\d+)", path):
             pull = self.pulls.get(int(found[1]))
+            if pull and method == "PATCH":
+                pull.update(body)
+            if pull and self.origin:
+                pull["head"] = self.side(pull["head"]["ref"])
             return (200, pull) if pull else (404, {"message": "Not Found"})
         elif found := re.fullmatch(r"/issues/(\d+)/comments", path):
             if method == "GET":
-                return 200, [item for item in self.comments if item["issue"] == int(found[1])]
+                return 200, page([item for item in self.comments if item["issue"] == int(found[1])], query)
             made = {"id": len(self.comments) + 1, "issue": int(found[1]), "user": {"type": "Bot"}, **body}
             self.comments.append(made)
         elif found := re.fullmatch(r"/issues/comments/(\d+)", path):
@@ -72,14 +109,26 @@ class Hub:
             return (200, {"sha": known}) if known else (404, {"message": "Not Found"})
         elif path == "/issues":
             if method == "GET":
-                return 200, [item for item in self.issues if item["state"] == "open"]
+                state, label = query.get("state", "open"), query.get("labels")
+                chosen = [item for item in self.issues if state in ("all", item["state"])]
+                return 200, page([item for item in chosen if not label or label in names_of(item)], query)
             made = {"number": len(self.issues) + 1, "state": "open", "user": {"type": "Bot"}, **body}
             self.issues.append(made)
             return 201, made
         elif found := re.fullmatch(r"/issues/(\d+)", path):
             self.issues[int(found[1]) - 1].update(body)
+            return 200, self.issues[int(found[1]) - 1]
+        elif found := re.fullmatch(r"/issues/(\d+)/events", path):
+            return 200, page([item for item in self.events if item["issue"] == int(found[1])], query)
+        elif found := re.fullmatch(r"/collaborators/([^/]+)/permission", path):
+            known = self.permissions.get(urllib.parse.unquote(found[1]))
+            return (200, {"permission": known}) if known else (404, {"message": "Not Found"})
         elif re.fullmatch(r"/actions/runs/\d+/approvals", path):
             return 200, self.approvals
+        elif found := re.fullmatch(r"/actions/workflows/([\w.-]+)", path):
+            return 200, {"state": self.workflows.get(found[1], "active")}
+        elif found := re.fullmatch(r"/actions/workflows/([\w.-]+)/enable", path):
+            self.workflows[found[1]] = "active"
         elif path == "/actions/artifacts":
             named = [(number, name) for number, name in enumerate(self.held(), 1) if name == query.get("name")]
             return 200, {"artifacts": [{"id": number, "name": name, "expired": False} for number, name in named]}
@@ -94,6 +143,24 @@ class Hub:
         else:
             return 404, {"message": "Not Found"}
         return 201, {}
+
+    def label(self, number: int, name: str, by: str, at: str) -> None:
+        """Put a label on an issue, as a person does."""
+        issue = self.issues[number - 1]
+        issue["labels"] = [*issue.get("labels", []), name]
+        who = {"event": "labeled", "label": {"name": name}, "actor": {"login": by}, "created_at": at}
+        self.events.append({"issue": number, **who})
+
+
+def page(entries: list[dict[str, Any]], query: dict[str, str]) -> list[dict[str, Any]]:
+    """Return the page that is asked for."""
+    size, number = int(query.get("per_page", 30)), int(query.get("page", 1))
+    return entries[(number - 1) * size : number * size]
+
+
+def names_of(issue: dict[str, Any]) -> list[str]:
+    """Return the names of an issue's labels."""
+    return [label if isinstance(label, str) else label["name"] for label in issue.get("labels", [])]
 
 
 @contextmanager
@@ -110,6 +177,13 @@ def hub() -> Iterator[Hub]:
             path = re.sub(r"^/repos/[^/]+/[^/]+", "", self.path.split("?")[0])
             query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(self.path).query))
             held.calls.append(f"{self.command} {path}")
+            planted = next((item for item in held.once if item[0] in f"{self.command} {path}"), None)
+            if planted:
+                held.once.remove(planted)
+                if held.lost:
+                    held.answer(self.command, path, body, query)
+                self._fail(planted[1], planted[2])
+                return
             if path.startswith("/blob/"):
                 # Another host: whoever brings the token here has given it away.
                 code, answer = (400, {}) if "Authorization" in self.headers else (200, {})
@@ -117,7 +191,7 @@ def hub() -> Iterator[Hub]:
                 code, answer = 401, {"message": "Bad credentials"}
             else:
                 code, answer = held.answer(self.command, path, body, query)
-            data = held.raw if held.raw is not None else json.dumps(answer).encode()
+            data = held.raw if held.raw is not None else b"" if code == 204 else json.dumps(answer).encode()
             if path.startswith("/blob/") and code == 200:
                 data = held.blob(int(path.split("/")[2]))
             self.send_response(code)
@@ -127,6 +201,15 @@ def hub() -> Iterator[Hub]:
                 self.send_header("Location", answer if isinstance(answer, str) else trap)
             self.end_headers()
             self.wfile.write(data)
+
+        def _fail(self, code: int, headers: dict[str, str]) -> None:
+            if not code:
+                self.close_connection = True
+                return
+            self.send_response(code)
+            for name, value in {"Content-Length": "0", **headers}.items():
+                self.send_header(name, value)
+            self.end_headers()
 
         do_GET = do_POST = do_PATCH = do_PUT = _serve  # noqa: N815
 

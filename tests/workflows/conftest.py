@@ -119,6 +119,7 @@ class Place:
     token: str
     lent: Path = BIN.parent
     calls: list[str] = field(default_factory=list)
+    variables: dict[str, str] = field(default_factory=dict)
 
     @property
     def clone(self) -> Path:
@@ -185,12 +186,17 @@ class Place:
         (self.top / "event.json").write_text(json.dumps(event), encoding="utf-8")
         return self._act("workflow_run", "report.yml", False)
 
-    def start(self, event: str, workflow: str, **content: Any) -> subprocess.Popen[bytes]:
-        """Begin a run of main for ``event``, with an environment that is there already; its log goes to ``run.log``."""
-        head = git(self.top / "origin.git", "rev-parse", "main")
-        known = {"ref": "refs/heads/main", "after": head, "repository": {"full_name": REPOSITORY, "private": False}}
+    def start(self, event: str, workflow: str, branch: str = "main", **content: Any) -> subprocess.Popen[bytes]:
+        """Begin a run of ``branch`` for ``event``, in an environment that is there; its log goes to ``run.log``."""
+        head = git(self.top / "origin.git", "rev-parse", branch)
+        known = {
+            "ref": f"refs/heads/{branch}",
+            "after": head,
+            "repository": {"full_name": REPOSITORY, "private": False, "default_branch": "main"},
+        }
         (self.top / "event.json").write_text(json.dumps(known | content), encoding="utf-8")
-        git(self.clone, "switch", "--quiet", "main")
+        git(self.clone, "fetch", "--quiet", "origin")
+        git(self.clone, "switch", "--quiet", branch)
         command, environment = self._command(event, workflow, real=False)
         with (self.top / "run.log").open("wb") as log:
             return subprocess.Popen(
@@ -234,6 +240,8 @@ class Place:
             "--env", f"UV_CACHE_DIR={Path.home() / '.cache' / 'uv'}",
             "--env", f"LENT={'' if real else self.lent}",
         ]  # fmt: skip
+        for name, value in self.variables.items():
+            command += ["--var", f"{name}={value}"]
         for action, folder in self._stand_ins().items():
             command += ["--local-repository", f"{action}={folder}"]
         quiet = {"XDG_CACHE_HOME": str(self.top / "cache"), "XDG_CONFIG_HOME": str(self.top / "config"), "PATH": path}

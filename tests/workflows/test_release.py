@@ -25,7 +25,7 @@ SPEC.loader.exec_module(HARNESS)
 FAULT = """
         if os.environ.get("MAINLINE_TRACK") == "canary":
             CALLS.append(1)
-            if len(CALLS) > 250 and len(CALLS) % 2:
+            if len(CALLS) > 530 and len(CALLS) % 2:
                 raise RuntimeError("planted")
 """
 SHORT = {
@@ -92,8 +92,8 @@ class Run:
 
 
 @pytest.fixture(scope="module")
-def world(start: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with HARNESS.make_place(start, tmp_path_factory.mktemp("world") / "place") as place:
+def world(start: Path, lent: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with HARNESS.make_place(start, tmp_path_factory.mktemp("world") / "place", lent) as place:
         clone = place.clone
         git = HARNESS.git
         git(clone, "switch", "--quiet", "main")

@@ -26,16 +26,28 @@ WRITES = {
     ("release.yml", "issue"): {"issues"},
     ("rollback.yml", "rollback"): {"contents"},
     ("rollback.yml", "issue"): {"issues"},
+    ("monitor.yml", "watch"): {"contents", "issues"},
+    ("heartbeat.yml", "alive"): {"issues"},
+    ("heartbeat.yml", "enable"): {"actions"},
+    ("retrain.yml", "retrain"): {"actions", "contents", "issues", "pull-requests"},
 }
-# What changes production is never cut off; of everything else only the newest run counts.
-WHOLE = {"release.yml", "rollback.yml"}
+# What changes production or what is known of it is never cut off; of everything else only the newest run counts.
+WHOLE = {"release.yml", "rollback.yml", "monitor.yml"}
+# Nor is a retraining, but those for two issues need not wait for each other; its group is the job's.
+UNCUT = WHOLE | {"retrain.yml"}
 TOKEN_STEPS = {
-    "pull-request.yml": {"mainline ci lock", "mainline ci status", "mainline ci comment"},
+    "pull-request.yml": {"mainline ci plan", "mainline ci lock", "mainline ci status", "mainline ci comment"},
+    "retrain.yml": {"mainline ci retrain"},
     "report.yml": {"mainline ci receive .mainline/report"},
     "release.yml": {
         f"mainline ci release {word}" for word in ("plan", "build", "unpack", "staged", "approve", "rollout", "issue")
     },
     "rollback.yml": {"mainline ci rollback", "mainline ci release issue"},
+    "monitor.yml": {
+        *(f"mainline ci monitor {word}" for word in ("begin", "save", "beat")),
+        *(f"mainline monitor {word}" for word in ("issues", "blind")),
+    },
+    "heartbeat.yml": {"mainline ci monitor heartbeat", "mainline ci monitor enable", "mainline monitor blind"},
 }
 
 
@@ -49,9 +61,9 @@ def faults(name: str, text: str) -> list[str]:
         found.append("pull_request_target")
     if triggers and content.get("permissions") != {}:
         found.append("permissions are not empty at the top")
-    concurrency = content.get("concurrency") or {}
-    if triggers and concurrency.get("cancel-in-progress") is not (name not in WHOLE):
-        found.append("a run is cut off" if name in WHOLE else "an older run is not cancelled")
+    concurrency = content.get("concurrency") or jobs.get("retrain", {}).get("concurrency") or {}
+    if triggers and concurrency.get("cancel-in-progress") is not (name not in UNCUT):
+        found.append("a run is cut off" if name in UNCUT else "an older run is not cancelled")
     if name in WHOLE and "${{" in concurrency.get("group", "${{"):
         found.append("two of them could run at once")
     for job, body in jobs.items():
@@ -107,7 +119,7 @@ PLANTED = [
      "if: ${{ steps.train.outcome }} == 'success'\n        run", "an if that is always true"),
     ('"$BASE_COMMIT"', "${{ github.event.pull_request.base.ref }}", "an expression in a script"),
     ("  pull_request:\n", "  pull_request_target:\n", "pull_request_target"),
-    ("      contents: read\n    outputs", "      contents: write\n    outputs", "may write"),
+    ("      contents: read\n      pull", "      contents: write\n      pull", "may write"),
     ("permissions: {}\n", "permissions: write-all\n", "permissions are not empty"),
     ("  cancel-in-progress: true", "  cancel-in-progress: false", "an older run is not cancelled"),
     ("@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1", "@v7", "an action without a full hash"),
@@ -175,3 +187,47 @@ def test_production_comes_after_staging_and_after_people() -> None:
     assert commands.index("mainline ci release approve") < commands.index("mainline ci release rollout")
     # Where attestations cannot be had, a release goes on without.
     assert all("attest" not in str(job.get("needs", "")) for job in jobs.values())
+
+
+@pytest.mark.parametrize(
+    ("staging", "rollout", "speaks"),
+    [("failure", "skipped", True), ("success", "failure", True), ("success", "success", True),
+     ("success", "cancelled", False), ("cancelled", "skipped", False), ("skipped", "skipped", False)],
+)  # fmt: skip
+def test_after_a_promotion_and_after_a_failure_the_issue_is_looked_at(staging: str, rollout: str, speaks: bool) -> None:
+    asked = yaml.safe_load((ROOT / ".github/workflows/release.yml").read_text(encoding="utf-8"))["jobs"]["issue"]["if"]
+    for job, result in (("staging", staging), ("rollout", rollout)):
+        asked = asked.replace(f"needs.{job}.result", repr(result))
+    asked = asked.replace("always()", "True").replace("&&", "and").replace("||", "or")
+    assert eval(asked, {"__builtins__": {}}) is speaks
+
+
+MONITOR = [
+    ("cancel-in-progress: false", "cancel-in-progress: true", "a run is cut off"),
+    ("  group: monitor\n", "  group: monitor-${{ github.run_id }}\n", "two of them could run at once"),
+    ("      issues: write\n", "      issues: write\n      actions: write\n", "watch: may write"),
+    ("run: mainline ci monitor watch", "run: mainline ci monitor watch || true", "an exit code is swallowed"),
+    ("run: mainline ci monitor conclude", "run: mainline ci monitor conclude\n        continue-on-error: true",
+     "continue-on-error"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("sound", "planted", "words"), MONITOR, ids=[item[1].strip()[-40:] for item in MONITOR])
+def test_a_fault_planted_in_the_monitor_is_found(sound: str, planted: str, words: str) -> None:
+    text = (ROOT / ".github/workflows/monitor.yml").read_text(encoding="utf-8")
+    assert sound in text
+    found = faults("monitor.yml", text.replace(sound, planted, 1))
+    assert any(words in fault for fault in found), found
+
+
+def test_windows_are_kept_before_they_are_told_and_the_beat_comes_after_both() -> None:
+    steps = yaml.safe_load((ROOT / ".github/workflows/monitor.yml").read_text(encoding="utf-8"))["jobs"]["watch"][
+        "steps"
+    ]
+    runs = [str(step.get("run", "")).split(" --")[0] for step in steps]
+    order = ["ci monitor watch", "ci monitor save", "monitor issues", "ci monitor beat", "ci monitor conclude"]
+    places = [runs.index(f"mainline {word}") for word in order]
+    assert places == sorted(places)
+    # An alarm makes the run red in its last step, which is no failure of the monitor; what fails before is one.
+    (blind,) = [index for index, step in enumerate(steps) if str(step.get("if", "")).startswith("failure()")]
+    assert runs[blind] == "mainline monitor blind" and places[-2] < blind < places[-1] == len(steps) - 1

@@ -9,9 +9,11 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mainline import child
 from mainline.errors import UserError
+from mainline.github import connect
 
 SECONDS = 300.0
 HASH = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
@@ -40,31 +42,60 @@ class PullRequest:
 def pull_request(environment: Mapping[str, str] = os.environ) -> PullRequest:
     """Return the pull request of this run.
 
+    A run that was dispatched for one (input ``number``) has it from PULL_REQUEST, as an earlier job read it, else from
+    GitHub: then it must be open, of this repository, and at the very commit that the run has checked out.
+
     Raises:
-        UserError: GITHUB_EVENT_PATH names no event of a pull request.
+        UserError: GITHUB_EVENT_PATH names no event of a pull request, or the dispatched run is about another commit.
     """
     path = environment.get("GITHUB_EVENT_PATH", "")
     try:
         event = json.loads(Path(path).read_text(encoding="utf-8"))
-        found = event["pull_request"]
-        head, base = found["head"], found["base"]
-        home = str((head["repo"] or {}).get("full_name", ""))  # null when the fork is gone
-        made = PullRequest(
-            number=int(found["number"]),
-            head=str(head["sha"]),
-            base=str(base["sha"]),
-            branch=str(head["ref"]),
-            home=home,
-            fork=home != str(base["repo"]["full_name"]),
-        )
+        if environment.get("GITHUB_EVENT_NAME") == "workflow_dispatch" and "pull_request" not in event:
+            kept = environment.get("PULL_REQUEST", "")
+            made = PullRequest(**json.loads(kept)) if kept else _dispatched(int(event["inputs"]["number"]), environment)
+        else:
+            made = _read(event["pull_request"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"GITHUB_EVENT_PATH={path}: no event of a pull request",
-            "this command belongs in a workflow that `pull_request` starts",
+            "this command belongs in a workflow that `pull_request` starts, or a dispatch with a pull request's number",
         ) from error
     for commit in (made.head, made.base):
         if not HASH.fullmatch(commit):
             raise UserError(f"GITHUB_EVENT_PATH={path}: {commit!r} is no commit's hash", "run the workflow again")
+    return made
+
+
+def _read(found: Mapping[str, Any]) -> PullRequest:
+    head, base = found["head"], found["base"]
+    home = str((head["repo"] or {}).get("full_name", ""))  # null when the fork is gone
+    return PullRequest(
+        number=int(found["number"]),
+        head=str(head["sha"]),
+        base=str(base["sha"]),
+        branch=str(head["ref"]),
+        home=home,
+        fork=home != str(base["repo"]["full_name"]),
+    )
+
+
+def _dispatched(number: int, environment: Mapping[str, str]) -> PullRequest:
+    """Return what GitHub says of a pull request, if this run is about its head.
+
+    Who dispatches a run chooses branch and number: were the two not held against each other, the verdict on one
+    commit could be set on another.
+    """
+    found = connect(environment).pull_request(number)
+    made = _read(found)
+    here = environment.get("GITHUB_REF", "").removeprefix("refs/heads/"), environment.get("GITHUB_SHA", "")
+    if made.fork or found.get("state") != "open":
+        raise UserError(f"#{number}: is from a fork, or not open", "only an open pull request of this repository")
+    if (made.branch, made.head) != here:
+        raise UserError(
+            f"#{number}: its head is {made.head[:12]} of {made.branch}, this run is at {here[1][:12]} of {here[0]}",
+            "dispatch the workflow on the pull request's own branch; a branch that moved on needs a new run",
+        )
     return made
 
 

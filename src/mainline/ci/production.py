@@ -69,7 +69,7 @@ def roll_out(release: str, deploy: Deploy, server: GitHub | None, root: Path = P
     fetch(release, deploy, server, root)
     if state.stable:
         fetch(state.stable, deploy, server, root)
-    _replay(root)
+    have_replay(root)
     begin_again(release)
     done = rehearse(release, "production", None)
     tell(done, FOLDER)
@@ -124,8 +124,12 @@ def drop(why: str) -> str:
     return state.candidate
 
 
-def _replay(root: Path) -> None:
-    """Fetch the batches that are played as requests, unless they are here."""
+def have_replay(root: Path) -> None:
+    """Fetch the batches that are played as requests, unless they are here.
+
+    Raises:
+        UserError: they cannot be fetched.
+    """
     sources = [item.source for item in data_outputs(root) if item.path == REPLAY.as_posix()]
     if (root / REPLAY).is_dir() or not sources:
         return

@@ -11,6 +11,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from mainline.ci.release_verdict import merged_verdict
 from mainline.compare.scoring import environment
 from mainline.console import say, warn
 from mainline.errors import UserError
@@ -25,10 +26,11 @@ DIST = Path("dist")
 SECONDS = 3600.0
 
 
-def make(deploy: Deploy, root: Path = Path()) -> Release:
+def make(deploy: Deploy, server: GitHub, root: Path = Path()) -> Release:
     """Return the release of this commit, built of the outputs that its lock pins and entered into the ledger.
 
-    Only the entry is written by a process that holds a key; the project's code runs without one.
+    Its verdict is that of the merged pull request. Only the entry is written by a process that holds a key; the
+    project's code runs without one.
 
     Raises:
         UserError: the commit may not become a release, or its outputs cannot be had.
@@ -41,7 +43,7 @@ def make(deploy: Deploy, root: Path = Path()) -> Release:
     )
     if done.returncode != 0:
         raise UserError("the release was not built", "the lines above say what stopped it")
-    return build(root, root / STORE, deploy).release
+    return build(root, root / STORE, deploy, lambda commit: merged_verdict(commit, server, root)).release
 
 
 def fetch(release: str, deploy: Deploy, server: GitHub | None, root: Path = Path()) -> Release:

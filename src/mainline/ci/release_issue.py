@@ -1,4 +1,7 @@
-"""The issue about a release that was aborted or taken back: one a release, with the evidence of the ledger."""
+"""The issue about a release that was aborted or taken back: one a release, with the evidence of the ledger.
+
+It is closed when a later try has promoted the release.
+"""
 
 from __future__ import annotations
 
@@ -14,19 +17,39 @@ LABEL = "release"
 TITLES = {"abort": "was aborted", "rollback": "was rolled back"}
 
 
-def report(release: str, deploy: Deploy, server: GitHub, url: str = "") -> int:
+DECIDED = {*TITLES, "promote"}
+
+
+def report(release: str, deploy: Deploy, server: GitHub, url: str = "") -> int | None:
     """Open or bring up to date the issue about ``release``; return its number.
+
+    When the last that was decided is a promotion there is nothing to report: an issue that is still open is closed.
+    None is returned when there is none.
 
     Raises:
         UserError: the ledger does not know it, or GitHub refuses.
     """
     entry = deploy.entry(release)
-    bad = [item for item in entry.transitions if item.event in TITLES]
-    last = bad[-1] if bad else None
+    decided = [item for item in entry.transitions if item.event in DECIDED]
+    last = decided[-1] if decided else None
+    if last and last.event == "promote":
+        return _settle(entry.release, last, server, url)
     evidence = (deploy.evidence(last) or {}) if last else {}
     title = f"Release {release} " + (TITLES[last.event] if last else "did not come to an end")
     number = server.issue(mark(release), title, body(entry, last, evidence, deploy.state("production"), url), LABEL)
     say(f"issue #{number}: {title}", "warn")
+    return number
+
+
+def _settle(release: str, promoted: Transition, server: GitHub, url: str) -> int | None:
+    number = server.open_issue(mark(release), LABEL)
+    if number is None:
+        say(f"{release} was promoted, and no issue about it is open", "pass")
+        return None
+    run = f" (its run: {url})" if url else ""
+    why = f"Tried again, and promoted in {promoted.environment}, {promoted.time}: {_cell(promoted.why, 2000)}{run}."
+    server.close_issue(number, f"{why} So this is done.")
+    say(f"issue #{number}: closed, for {release} was promoted", "pass")
     return number
 
 

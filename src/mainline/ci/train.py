@@ -98,7 +98,7 @@ def commit_lock(found: PullRequest, token: str, *, server: str = "https://github
     try:
         # No force: a branch that moved on has its own run, and that one's lock counts.
         target = f"HEAD:refs/heads/{found.branch}"
-        git(["push", "--quiet", "origin", target], root=root, extra=_credentials(token, server))
+        git(["push", "--quiet", "origin", target], root=root, extra=credentials(token, server))
     except UserError as error:
         raise UserError(
             f"dvc.lock could not be pushed to {found.branch}: {error.problem}",
@@ -145,7 +145,7 @@ def _repro(root: Path) -> None:
         raise UserError("the pipeline stopped", "the lines above say what stopped it; `make run` shows the same")
 
 
-def _credentials(token: str, server: str) -> dict[str, str]:
+def credentials(token: str, server: str) -> dict[str, str]:
     """Return the environment that lets git push, so that the token stands in no file and on no command line."""
     if not token:
         return {}

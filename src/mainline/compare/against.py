@@ -55,9 +55,10 @@ def hold_against(challenger: Challenger, want: Pinned | None) -> Found:
         facts: dict[str, Any] = {"source": None, "reproduced": None, "model_sha256": sha256(MODEL)}
         numbers_too = want.outputs.get(EVALUATION.as_posix()) == md5(EVALUATION)
         return Found("identical model", same, _champion_facts(want, challenger.inputs, facts), same=numbers_too)
-    with worktree(want.commit) as tree:
+    cache = cache_folder()
+    with worktree(want.commit, cache=cache) as tree:
         try:
-            champion = provide(want, tree, cache_folder())
+            champion = provide(want, tree, cache)
         except NotReproducible as error:
             facts = {"source": "rebuilt", "reproduced": False, "model_sha256": None}
             return Found("champion not reproducible", str(error), _champion_facts(want, {}, facts))

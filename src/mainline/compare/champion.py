@@ -85,8 +85,10 @@ def pinned(commit: str, root: Path = Path()) -> Pinned | None:
 
 
 @contextmanager
-def worktree(commit: str, root: Path = Path()) -> Iterator[Path]:
+def worktree(commit: str, root: Path = Path(), cache: Path | None = None) -> Iterator[Path]:
     """Yield a clean work tree of ``commit`` below ``.mainline/champion`` that shares this repository's DVC cache.
+
+    ``cache`` is that cache; whoever has asked DVC for it already spares the second question.
 
     It is gone afterwards; one that a crash has left is used again if it is clean, else made anew. One at a time.
 
@@ -107,7 +109,7 @@ def worktree(commit: str, root: Path = Path()) -> Iterator[Path]:
         try:
             if not tree.is_dir():
                 git("worktree", "add", "--detach", "--quiet", "--force", str(tree), commit, root=root)
-            _share_cache(tree, cache_folder(root))
+            share_cache(tree, cache or cache_folder(root))
             yield tree
         finally:
             _remove(tree, root)
@@ -216,7 +218,8 @@ def _remove(tree: Path, root: Path) -> None:
     git("worktree", "prune", root=root, check=False)
 
 
-def _share_cache(tree: Path, cache: Path) -> None:
+def share_cache(tree: Path, cache: Path) -> None:
+    """Let DVC in the work tree ``tree`` keep its objects in ``cache``."""
     local = ConfigObj(str(tree / ".dvc" / "config.local"), encoding="utf-8")
     local["cache"] = {"dir": str(cache)}
     # A rebuilt model that differs must not be pushed by anyone from here.

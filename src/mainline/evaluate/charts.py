@@ -66,7 +66,9 @@ def span(values: Sequence[float | None], pad: float = 0.05, zero: bool = False) 
     low, high = min(known), max(known)
     if zero:
         low, high = min(low, 0.0), max(high, 0.0)
-    margin = (high - low) * pad or max(abs(high), 1e-9) * 0.5
+    if low == high == 0:
+        return (0.0 if zero else -1.0), 1.0
+    margin = (high - low) * pad or abs(high) * 0.5
     return (low if zero and low == 0 else low - margin), (high if zero and high == 0 else high + margin)
 
 

@@ -31,6 +31,7 @@ class Scan:
         bins: of every column, see ``mainline.monitor.profile.watched_bins``.
         length: of the windows; None: all rows are one window.
         since, until: rows outside are left out.
+        arrived: files that have been in place since well before are left out.
         time, score: columns of a table that hold these; a log has its own.
         release: only predictions of this release; empty: of all.
         tracks: only predictions of these tracks.
@@ -46,6 +47,7 @@ class Scan:
     release: str = ""
     tracks: tuple[str, ...] = ("stable", "canary")
     marks: Mapping[str, Marks] = field(default_factory=dict)
+    arrived: dt.datetime | None = None
 
     @property
     def columns(self) -> Columns:
@@ -86,7 +88,7 @@ def scan(place: str, rules: Scan, dask: str = "") -> Scanned:
     Raises:
         UserError: ``place`` cannot be read, or no scheduler answers at that address.
     """
-    found = parts(place, rules.since)
+    found = parts(place, rules.since, rules.arrived)
     if not dask:
         return functools.reduce(operator.add, (scan_part(part, rules) for part in found), Scanned())
     from distributed import Client, as_completed

@@ -16,7 +16,9 @@ from mainline.errors import UserError
 from mainline.files import read_json, write_json
 from mainline.monitor.build import Scan, scan
 from mainline.monitor.drift import LATENCY, SCORE
-from mainline.monitor.profile import quantile, reference_id, watched_bins
+from mainline.monitor.late import Late, again, late
+from mainline.monitor.profile import reference_id, watched_bins
+from mainline.monitor.show import show, show_performance, summary
 from mainline.monitor.source import parts
 from mainline.monitor.store import Kept, Store
 from mainline.monitor.verdict import GREEN
@@ -24,7 +26,6 @@ from mainline.monitor.watch import watch
 from mainline.paths import METRICS, PROFILE, TRAINING
 from mainline.project import load_project, load_schema
 
-MARKS: Mapping[str, console.Mark] = {"OK": "pass", "WARNING": "warn", "DRIFT": "fail", "WORSE": "fail"}
 Report = dict[str, Any]
 
 
@@ -39,6 +40,7 @@ class Options:
         release: only predictions of this release.
         time, score: columns of a table.
         dask: address of a scheduler.
+        again: names of windows to watch again, with commas between them.
     """
 
     place: str = ""
@@ -49,6 +51,7 @@ class Options:
     time: str = ""
     score: str = ""
     dask: str = ""
+    again: str = ""
 
     @property
     def where(self) -> str:
@@ -68,7 +71,7 @@ def profile(options: Options, out: Path | None) -> None:
         raise UserError(f"{options.where}: holds no prediction that was asked for", "check release and times")
     watched = sum(list(found.windows.values())[1:], next(iter(found.windows.values())))
     columns = ("column", "known", "missing", "unseen or out of range")
-    console.table(f"{watched.profile.rows:,} rows", columns, _summary(watched.profile), right=(1, 2, 3))
+    console.table(f"{watched.profile.rows:,} rows", columns, summary(watched.profile), right=(1, 2, 3))
     _tell(found.torn, found.untimed)
     if out is not None:
         write_json(out, watched.to_dict())
@@ -77,18 +80,44 @@ def profile(options: Options, out: Path | None) -> None:
 
 def drift(options: Options) -> list[Kept]:
     """Watch the windows that have ended since the last one watched, print and return them."""
+    return look_at(options).done
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What a run looked at: where windows are kept, those it watched (again), and those that grew since they were."""
+
+    store: Store
+    done: list[Kept]
+    late: list[Late]
+
+
+def look_at(options: Options) -> Looked:
+    """Watch what ``options`` ask for again, then what is new; print both, and what came late."""
     settings, reference = load_settings(), _reference(options)
     scanning = _scanning(options, settings, reference, whole=False)
     rules = settings.monitor
     scope = (options.release or "all") + ("" if LATENCY in scanning.bins else "-table")
     store = Store(Path(rules.folder), reference_id(reference), rules.window, scope)
     until = scanning.until or dt.datetime.now(dt.UTC)
-    done = watch(options.where, reference, store, rules, scanning, until, options.dask)
-    for kept in done:
-        _show(kept)
-    if not done:
-        console.say(f"no {rules.window} has ended since the last one watched ({store.place})")
-    return done
+    names = [name.strip() for name in options.again.split(",") if name.strip()]
+    where = options.where
+    repeated = again(where, names, reference, store, rules, scanning, until, options.dask) if names else []
+    past = store.all()
+    found = late(where, past, scanning, options.dask)
+    fresh = watch(where, reference, store, rules, scanning, until, options.dask)
+    for kept in [*repeated, *fresh]:
+        show(kept)
+    if not fresh and past:
+        console.say(f"nothing new since {past[-1].judged.end[:16]}: no {rules.window} has ended ({store.place})")
+    elif not fresh:
+        console.say(f"nothing to watch yet: no {rules.window} of this log has ended ({store.place})")
+    for item in found:
+        if item.counts(rules):
+            console.warn(f"{item.words}; watch it again with `{item.command}`")
+        else:
+            console.say(item.words)
+    return Looked(store, [*repeated, *fresh], found)
 
 
 def drift_code(done: Sequence[Kept]) -> int:
@@ -111,14 +140,14 @@ def performance(options: Options, labels: Path | None, out: Path | None) -> Repo
         records(options.where),
         None if labels is None else read_labels(labels),
         known=classes,
-        since=_moment(options.since, "--since"),
-        until=_moment(options.until, "--until"),
+        since=moment(options.since, "--since"),
+        until=moment(options.until, "--until"),
         now=dt.datetime.now(dt.UTC),
         delay_days=settings.data.label_delay_days or 0,
         release=options.release,
     )
     report = measure(joined, settings, project, classes, read_json(METRICS))
-    _show_performance(report)
+    show_performance(report)
     if out is not None:
         write_json(out, report)
         console.say(f"report ({out})", "pass")
@@ -130,23 +159,16 @@ def performance_code(report: Report) -> int:
     return {"OK": 0, "WORSE": 1}.get(report["verdict"], 3)
 
 
-def run(options: Options, labels: Path | None) -> int:
-    """Watch drift, performance and service levels; write report.json to ``monitor.folder``; return the worst code."""
-    from mainline.monitor.levels import levels
+def report(options: Options, out: Path) -> None:
+    """Write monitor.md and monitor.html into ``out``, from the windows that are kept and what the last run found."""
+    from mainline.monitor.page import STATES, write_report
+    from mainline.monitor.page_view import load_view
 
-    settings = load_settings()
-    done = drift(options)
-    report = performance(options, labels, None)
-    watched = [kept.watched for kept in done if kept.watched is not None]
-    met = levels(watched, settings.monitor, _moment(options.until, "--until") or dt.datetime.now(dt.UTC))
-    for level in met:
-        console.say(f"{level.name}: {level.words}", "pass" if level.met else "none" if level.met is None else "fail")
-    path = Path(settings.monitor.folder) / "report.json"
-    windows = [kept.judged.to_dict() for kept in done]
-    write_json(path, {"windows": windows, "performance": report, "levels": [level.__dict__ for level in met]})
-    console.say(f"report ({path})", "none")
-    codes = [drift_code(done), performance_code(report), 1 if any(level.met is False for level in met) else 0]
-    return 1 if 1 in codes else max(codes)
+    now = moment(options.until, "--until") or dt.datetime.now(dt.UTC)
+    view = load_view(_reference(options), load_settings().monitor, options.release, now)
+    marks: Mapping[bool | None, console.Mark] = {True: "pass", False: "fail", None: "warn"}
+    written = " and ".join(str(path) for path in write_report(view, out))
+    console.say(f"{STATES[view.good]}: {written}", marks[view.good])
 
 
 def _reference(options: Options) -> Profile:
@@ -172,8 +194,8 @@ def _scanning(options: Options, settings: Settings, reference: Profile, whole: b
     return Scan(
         bins=bins,
         length=None if whole else settings.monitor.window,
-        since=_moment(options.since, "--since"),
-        until=_moment(options.until, "--until"),
+        since=moment(options.since, "--since"),
+        until=moment(options.until, "--until"),
         time=options.time or settings.data.time,
         score=options.score or None,
         release=options.release,
@@ -181,25 +203,17 @@ def _scanning(options: Options, settings: Settings, reference: Profile, whole: b
     )
 
 
-def _moment(text: str, option: str) -> dt.datetime | None:
+def moment(text: str, option: str) -> dt.datetime | None:
+    """Return an option's date or time in UTC; None when it is empty."""
     if not text:
         return None
     try:
-        moment = dt.datetime.fromisoformat(text)
+        found = dt.datetime.fromisoformat(text)
     except ValueError as error:
         raise UserError(
             f"{option}: {text!r} is no date or time", "write it as 2009-06-01 or 2009-06-01T12:00"
         ) from error
-    return moment.astimezone(dt.UTC) if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
-
-
-def _summary(found: Profile) -> list[tuple[str, ...]]:
-    lines: list[tuple[str, ...]] = []
-    for name, bins in found.bins.items():
-        counts = found.counts[name]
-        beyond = counts[-2] if bins.values is not None else counts[0] + counts[-2]
-        lines.append((name, f"{counts[:-1].sum():,}", f"{counts[-1]:,}", "" if name == LATENCY else f"{beyond:,}"))
-    return lines
+    return found.astimezone(dt.UTC) if found.tzinfo else found.replace(tzinfo=dt.UTC)
 
 
 def _tell(torn: int, untimed: int) -> None:
@@ -207,46 +221,3 @@ def _tell(torn: int, untimed: int) -> None:
         console.warn(f"{torn} lines are no whole record; they were left out")
     if untimed:
         console.warn(f"{untimed} rows have no readable time; they were left out")
-
-
-def _show(kept: Kept) -> None:
-    judged = kept.judged
-    timed = kept.watched is not None and LATENCY in kept.watched.profile.bins
-    latency = None if not timed or kept.watched is None else quantile(kept.watched.profile, LATENCY, 0.99)
-    slow = f", 99 % within {latency:g} ms" if latency is not None else ""
-    words = f"{judged.window}: {judged.verdict}, {judged.rows:,} rows{slow}"
-    console.say(words + (f": {judged.reason}" if judged.reason else ""), MARKS.get(judged.verdict, "none"))
-    if judged.verdict == "DRIFT":
-        console.annotate("warning", words)
-    for verdict in dict.fromkeys(judged.other.values()):
-        names = [name for name, other in judged.other.items() if other == verdict]
-        console.say(f"  against the other reference {verdict}: {', '.join(names)}")
-
-
-def _show_performance(report: Report) -> None:
-    labels, found, expected = report["labels"], report["realised"], report["expected"]
-    lag = labels["lag_days"]["median"]
-    console.say(
-        f"{report['rows']:,} predictions, outcomes of {report['coverage']:.0%}"
-        + (f", {lag:g} days late in the median" if lag is not None else "")
-    )
-    odd = [f"{labels[name]:,} {name}" for name in ("duplicates", "repeated", "corrected", "orphans", "unreadable")]
-    console.say(", ".join(odd))
-    guess, shown = report["estimate"]["metrics"] or {}, []
-    for name, value in expected.items():
-        real = (found or {"metrics": {}})["metrics"].get(name)
-        cell = "" if real is None or real["value"] is None else f"{real['value']:.4g}"
-        bounds = "" if real is None or real["low"] is None else f"{real['low']:.4g} to {real['high']:.4g}"
-        shown.append((name, _number(value), _number(guess.get(name)), cell, bounds))
-    if found and found.get("value"):
-        shown.append(("value per row", "", _number(guess.get("value_per_row")), _number(found["value"]["per_row"]), ""))
-    if guess.get("mean_label") is not None:
-        real_mean = _number(found["mean_label"]) if found else ""
-        shown.append(("share of positives", "", _number(guess["mean_label"]), real_mean, ""))
-    console.table("Performance", ("", "test window", "estimate", "realised", "interval"), shown, right=(1, 2, 3, 4))
-    console.say(report["estimate"]["cannot_see"])
-    console.say(f"{report['verdict']}: {report['reason']}", MARKS.get(report["verdict"], "none"))
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"

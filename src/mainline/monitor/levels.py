@@ -20,12 +20,13 @@ class Level:
     met: bool | None
 
 
-def levels(windows: Sequence[Watched], rules: Monitor, now: dt.datetime) -> list[Level]:
-    """Return the levels over ``windows``; each has at least one row."""
+def levels(windows: Sequence[Watched | None], rules: Monitor, end: dt.datetime) -> list[Level]:
+    """Return the levels over ``windows``, the newest of which ended at ``end``; None is a window without a row."""
+    seen = [watched for watched in windows if watched is not None]
     return [
-        _latency(windows, rules.latency_p99_ms),
-        _volume(windows, rules.min_volume),
-        _freshness(windows, rules.max_silence_hours, now),
+        _latency(seen, rules.latency_p99_ms),
+        _volume([watched.profile.rows if watched else 0 for watched in windows], rules.min_volume),
+        _freshness(seen, rules.max_silence_hours, end),
         ERRORS,
     ]
 
@@ -46,18 +47,22 @@ def _latency(windows: Sequence[Watched], bound: float | None) -> Level:
     )
 
 
-def _volume(windows: Sequence[Watched], bound: int | None) -> Level:
-    fewest = min((watched.profile.rows for watched in windows), default=0)
+def _volume(rows: Sequence[int], bound: int | None) -> Level:
+    if not rows:
+        return Level("volume", "no window has been watched yet", None)
+    fewest = min(rows)
     words = f"at least {fewest:,} predictions a window"
     return Level(
         "volume", words + ("" if bound is None else f" (bound {bound:,})"), None if bound is None else fewest >= bound
     )
 
 
-def _freshness(windows: Sequence[Watched], bound: float | None, now: dt.datetime) -> Level:
+def _freshness(windows: Sequence[Watched], bound: float | None, end: dt.datetime) -> Level:
     newest = max((watched.last for watched in windows if watched.last), default=None)
     if newest is None:
         return Level("freshness", "no prediction in the windows watched", None)
-    hours = (now - dt.datetime.fromisoformat(newest.replace("Z", "+00:00"))).total_seconds() / 3600
-    words = f"the newest prediction watched is {hours:.1f} hours old" + ("" if bound is None else f" (bound {bound:g})")
+    # As of the window's end: in a month that goes on, the newest prediction of the last one grows old by itself.
+    hours = (end - dt.datetime.fromisoformat(newest.replace("Z", "+00:00"))).total_seconds() / 3600
+    words = f"the newest prediction was {hours:.1f} hours old when the newest window ended"
+    words += "" if bound is None else f" (bound {bound:g})"
     return Level("freshness", words, None if bound is None else hours <= bound)

@@ -17,6 +17,7 @@ from mainline.evaluate.metrics import Metric, metric_named, metrics_for, rounded
 from mainline.evaluate.slices import by_month, by_slice
 from mainline.evaluate.threshold import value_report
 from mainline.monitor.estimate import CANNOT_SEE, estimate
+from mainline.monitor.history import history
 from mainline.monitor.outcomes import Joined
 from mainline.monitor.reliability import outcome_profile
 from mainline.project import Project
@@ -48,6 +49,9 @@ def performance(
         "realised": None,
         "expected": {name: expected.get(name) for name in metrics},
         "primary": primary.name,
+        "windows": history(
+            joined.rows, settings, metrics, primary, project.value, _scores, lambda known: _encode(known, classes)
+        ),
     }
     if not len(labelled):
         return report | {"verdict": "NO LABELS", "reason": "no outcome is known; the estimate is all there is"}

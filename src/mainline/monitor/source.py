@@ -53,10 +53,11 @@ class Columns:
         return list(dict.fromkeys([*self.numbers, *self.texts, *extra]))
 
 
-def parts(place: str, since: dt.datetime | None = None) -> list[Part]:
+def parts(place: str, since: dt.datetime | None = None, arrived: dt.datetime | None = None) -> list[Part]:
     """Return the parts of ``place``, in order of name; hidden files and READMEs do not count.
 
-    Log files that were last written well before ``since`` are left out: they hold nothing later.
+    Log files that were last written well before ``since`` are left out: they hold nothing later. So are files of any
+    format that were both written and put there well before ``arrived``.
 
     Raises:
         UserError: it cannot be reached, or holds a file of a format that is not known.
@@ -78,13 +79,24 @@ def parts(place: str, since: dt.datetime | None = None) -> list[Part]:
             raise UserError(f"{place}: {name}: not a format that is known", f"one of: {', '.join(FORMATS)}")
         if FORMATS[suffix] == "log" and since is not None and _written(item, since) < since - SLACK:
             continue
+        if arrived is not None and max(_written(item, arrived), _created(item, arrived)) < arrived - SLACK:
+            continue
         found += list(_cut(fs, fs.unstrip_protocol(item["name"]), FORMATS[suffix], int(item["size"] or 0)))
     return found
 
 
 def _written(item: Mapping[str, Any], unknown: dt.datetime) -> dt.datetime:
     """Return when a file was last written, as the file system says; ``unknown`` if it does not."""
-    value = item.get("mtime", item.get("LastModified", item.get("last_modified")))
+    return _moment(item.get("mtime", item.get("LastModified", item.get("last_modified"))), unknown)
+
+
+def _created(item: Mapping[str, Any], unknown: dt.datetime) -> dt.datetime:
+    """Return when a file came to its place: a copy can keep the time of writing, and never this one."""
+    value = item.get("created")
+    return dt.datetime.min.replace(tzinfo=dt.UTC) if value is None else _moment(value, unknown)
+
+
+def _moment(value: object, unknown: dt.datetime) -> dt.datetime:
     if isinstance(value, int | float):
         return dt.datetime.fromtimestamp(value, dt.UTC)
     if isinstance(value, dt.datetime):

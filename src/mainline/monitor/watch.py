@@ -9,7 +9,7 @@ from dataclasses import replace
 from mainline.config import Monitor
 from mainline.data.profile import Profile
 from mainline.errors import UserError
-from mainline.monitor.build import Scan, scan
+from mainline.monitor.build import Scan, Scanned, scan
 from mainline.monitor.drift import Finding, judge
 from mainline.monitor.profile import Watched, empty
 from mainline.monitor.store import Kept, Store
@@ -33,17 +33,18 @@ def watch(
     """
     past = store.all()
     since = past[-1].end if past else scanning.since
-    if since is not None and window_at(since, store.length).end > until:
-        return []
+    if since is not None:
+        # A window of which only a part is looked at would look as if it had grown later on.
+        since = window_at(since, store.length).start
+        if window_at(since, store.length).end > until:
+            return []
     found = scan(place, replace(scanning, length=store.length, since=since, until=until), dask)
     if since is None:
         oldest = [watched.first for watched in found.windows.values() if watched.first]
         if not oldest:
             return []
         since = _time(min(oldest))
-    newest = _time(found.newest) if found.newest else None
-    if newest is None and past:
-        newest = max((_time(kept.watched.last) for kept in past if kept.watched and kept.watched.last), default=None)
+    newest = newest_of(found, past)
     due = windows_between(since, until, store.length)
     if len(due) > MOST:
         raise UserError(
@@ -56,6 +57,13 @@ def watch(
         judged = look(reference, watched, window, newest, [*past, *done], rules)
         done.append(store.keep(judged, watched))
     return done
+
+
+def newest_of(found: Scanned, past: Sequence[Kept]) -> dt.datetime | None:
+    """Return the time of the newest record of a log, of those watched before if it has none now."""
+    if found.newest:
+        return _time(found.newest)
+    return max((_time(kept.watched.last) for kept in past if kept.watched and kept.watched.last), default=None)
 
 
 def look(

@@ -8,7 +8,7 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from mainline.release.store import Release
 from mainline.release.verify import faults
 
 COPIED = ("params.yaml", "dvc.lock")
-BATCH = ("file", "rows", "sha256", "from", "to")
+NOT_FOUND = "not found: "  # begins the verdict in the ledger when there is none, with the reason behind it
 SHOWN = ("bentoml", "scikit-learn", "numpy", "pandas", "onnxruntime", "skops")
 
 
@@ -42,11 +42,17 @@ class Built:
     note: str
 
 
-def build(root: Path = Path(), where: Path = store.STORE, deploy: Deploy | None = None) -> Built:
+def build(
+    root: Path = Path(),
+    where: Path = store.STORE,
+    deploy: Deploy | None = None,
+    ask: Callable[[str], dict[str, Any]] | None = None,
+) -> Built:
     """Return the release of the work tree's commit, built unless it is in the store already, whole.
 
     The bytes follow from the commit alone. A release that the ledger knows keeps the commit that it was first made of,
-    also when a later one has the same content.
+    also when a later one has the same content. ``ask`` is called with the commit of a new release that was not
+    compared here, and returns the verdict that the ledger gets.
 
     Raises:
         UserError: the work tree may not become a release (see ``fitness``), BentoML cannot build it, or what came out
@@ -63,7 +69,7 @@ def build(root: Path = Path(), where: Path = store.STORE, deploy: Deploy | None 
         wrong = faults(name, where, pinned)
         if not wrong:
             made = Built(store.find(name, where), False, "it is in the store already, and whole")
-            enter(deploy, made.release, verdict, root)
+            enter(deploy, made.release, verdict, root, ask)
             return made
         note = f"built again, for the one in the store was damaged: {wrong[0]}"
     source = known.commit if known else git("rev-parse", "HEAD", root=root)
@@ -77,7 +83,7 @@ def build(root: Path = Path(), where: Path = store.STORE, deploy: Deploy | None 
                 "build it with the same Python version and the locked packages (`make setup`)",
             )
     release = store.find(name, where)
-    enter(deploy, release, verdict, root)
+    enter(deploy, release, verdict, root, ask)
     return Built(release, True, note)
 
 
@@ -179,25 +185,35 @@ def _json(value: Any) -> str:
     return json.dumps(value, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
 
 
-def enter(deploy: Deploy | None, release: Release, verdict: dict[str, Any] | None, root: Path) -> None:
+def enter(
+    deploy: Deploy | None,
+    release: Release,
+    verdict: dict[str, Any] | None,
+    root: Path,
+    ask: Callable[[str], dict[str, Any]] | None = None,
+) -> None:
     """Put a new release of ``root``'s repository into the ledger; one that is there stays as it is."""
     if deploy is None:
         return
     deploy.refresh()  # building takes a while, and others may have acted meanwhile
     if release.id in deploy.releases():
         return
+    if verdict is None:
+        nobody = "nobody has compared this model here"
+        verdict = ask(release.commit) if ask else {"verdict": f"{NOT_FOUND}{nobody}", "reason": nobody}
     subject = git("show", "--no-patch", "--format=%s", release.commit, root=root, check=False)
     entry = Entry(
         release.id,
         release.commit,
         pull_request(subject),
-        None if verdict is None else str(verdict["verdict"]),
+        str(verdict["verdict"]),
         None,
         {**release.digests, "manifest": sha256(release.path / store.MANIFEST)},
     )
-    evidence = {"created": release.manifest["created"], "bento": release.manifest["bento"]}
-    if verdict is not None:
-        evidence["verdict"] = str(verdict["reason"])
+    evidence = {"created": release.manifest["created"], "bento": release.manifest["bento"],
+                "verdict": str(verdict["reason"])}  # fmt: skip
+    if verdict.get("source"):
+        evidence["verdict_source"] = str(verdict["source"])
     built = Transition(release.id, "staging", "built", actor(root), subject or "built", evidence=evidence)
     deploy.commit(
         f"Build {release.id}\n\nof commit {release.commit}", expect=deploy.head(), entries=[entry], transitions=[built]

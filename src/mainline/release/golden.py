@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
     from mainline.project import Marks, Project
 
-ROWS = 50
+ROWS = 300
+CATEGORIES = 50  # a column with more values than that has no categories
 TOLERANCE = 1e-6
 DIGITS = 10  # of an answer: far below the tolerance, and above what another processor may round otherwise
 
@@ -23,8 +24,9 @@ def golden(
 ) -> dict[str, Any]:
     """Return the content of golden.json: requests, the answers to them, and how far another answer may be off.
 
-    The requests are ``ROWS`` rows of ``rows``, evenly spread and in order. A column that is marked personal carries a
-    stand-in that is the same in all rows; the answers are those to the request as it stands.
+    The requests are the rows of :func:`places`; those that were added for a rare value are marked ``rare`` and stand
+    last. A column that is marked personal carries a stand-in that is the same in all rows; the answers are those to the
+    request as it stands.
 
     Args:
         rows: raw test rows.
@@ -37,10 +39,14 @@ def golden(
 
     from mainline.project import scores
 
-    places = np.unique(np.linspace(0, len(rows) - 1, min(ROWS, len(rows))).astype(int))
     columns = [str(name) for name in training["columns"]]
     personal = [name for name in columns if project.marks[name].pii != "keep"]
-    chosen = rows[columns].iloc[places].assign(**{name: stand_in(rows[name], project.marks[name]) for name in personal})
+    spread, rare = places(rows[[name for name in columns if name not in personal]])
+    chosen = (
+        rows[columns]
+        .iloc[spread + rare]
+        .assign(**{name: stand_in(rows[name], project.marks[name]) for name in personal})
+    )
     requests = [{str(name): plain(value) for name, value in row.items()} for row in chosen.to_dict("records")]
     # What is scored is the request itself, as it comes back from JSON.
     frame = pd.DataFrame(requests, columns=list(chosen)).astype(chosen.dtypes.to_dict())
@@ -50,9 +56,33 @@ def golden(
         "tolerance": TOLERANCE,
         "rows": [
             {"request": request, "expected": answer(value, training, threshold)}
-            for request, value in zip(requests, answered, strict=True)
+            | ({"rare": True} if number >= len(spread) else {})
+            for number, (request, value) in enumerate(zip(requests, answered, strict=True))
         ],
     }
+
+
+def places(rows: pd.DataFrame) -> tuple[list[int], list[int]]:
+    """Return the positions of ``ROWS`` rows evenly spread, and those of the rows that they would miss, each in order.
+
+    The latter are, of every column, the first row with each value that the former lack (also with none), or of a column
+    with more than ``CATEGORIES`` values those with none, the smallest and the largest. A feature that is wrong for a
+    rare value alone is wrong in no row but a rare one.
+    """
+    import numpy as np
+    import pandas as pd
+
+    spread = np.unique(np.linspace(0, len(rows) - 1, min(ROWS, len(rows))).astype(int))
+    rare: set[int] = set()
+    for name in rows.columns:
+        column = rows[name].reset_index(drop=True)
+        first = column.drop_duplicates()  # a missing value is one of them
+        if len(first) > CATEGORIES:
+            known = first.dropna()
+            ends = {known.idxmin(), known.idxmax()} if not pd.api.types.is_string_dtype(known) else set()
+            first = first[first.isna() | first.index.isin(ends)]
+        rare |= set(first.index[~first.isin(column.iloc[spread])].tolist())
+    return spread.tolist(), sorted(rare)
 
 
 def answer(value: Any, training: Mapping[str, Any], threshold: float) -> dict[str, Any]:

@@ -10,17 +10,17 @@ import datetime as dt
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mainline import console
 from mainline.errors import UserError
+from mainline.release.begin import README, prepare, said
 from mainline.release.draft import draft_ledger, draft_states
 from mainline.release.origin import fetch, push
-from mainline.release.repo import BRANCH, REF, Moved, Refused, Repo, moved
+from mainline.release.repo import BRANCH, SEEN, WATCHED, Moved, Repo, moved
 from mainline.release.state import (
     ENVIRONMENTS,
     Entry,
@@ -35,12 +35,7 @@ from mainline.release.state import (
 )
 
 FOLDER = Path(".mainline", "deploy")
-EXCLUDED = ".lock\n*.edited\n.*.part\n"
-README = """# What runs, and why
-
-`production.yaml` and `staging.yaml` say what serves, `ledger/` what happened to each release, `evidence/` on what
-grounds. Only mainline's commands write here. To see the history: `git log -p`. To go back: `mainline rollback`.
-"""
+TRIES = 5  # pushes of one commit, while others push what does not concern it
 
 __all__ = ["Deploy", "Entry", "Moved", "State", "Transition"]
 
@@ -72,9 +67,9 @@ class Deploy:
         """
         repo = Repo(folder.resolve())
         with repo.guarded():
-            _prepare(repo, remote or os.environ.get("MAINLINE_DEPLOY_REMOTE") or None)
+            prepare(repo, remote or os.environ.get("MAINLINE_DEPLOY_REMOTE") or None)
             made = cls(repo, repo.remote(), clock)
-            with _said(repo):
+            with said(repo):
                 repo.is_empty()
                 made._follow()
                 if repo.is_empty():
@@ -93,7 +88,7 @@ class Deploy:
             UserError: as :meth:`open`.
         """
         with self.repo.guarded():
-            with _said(self.repo):
+            with said(self.repo):
                 self._follow()
             self._show()
         return self.head()
@@ -154,26 +149,67 @@ class Deploy:
     ) -> str:
         """Make one commit and return it; with a remote it is there as well, before anything here changes.
 
-        ``expect`` is the :meth:`head` that all was decided on. Each state gets the next revision. ``entries`` adds
-        releases or changes their facts; transitions are only ever appended, whatever an entry brings along.
+        ``expect`` is the :meth:`head` that all was decided on; what the monitor has kept since does not matter. Each
+        state gets the next revision. ``entries`` adds releases or changes their facts; transitions are only ever
+        appended, whatever an entry brings along.
 
         Raises:
             Moved: the branch (here or on the remote) is not ``expect``, or a state was read from an older revision.
             UserError: a release is not in the ledger, a state contradicts itself, git or the remote fails.
                 Nothing is changed in any of these cases.
         """
-        with self.repo.guarded(), _said(self.repo):
-            here = self.repo.resolve()
-            if here != expect:
-                raise moved(expect, here)
-            when = self.clock()
-            files = draft_states(self, states) | draft_ledger(self, entries, transitions, when)
-            new = self.repo.write_commit(message.strip() + "\n", files, expect, when)
-            if self.remote:
-                push(self.repo, new, expect)
-            self.repo.move(new, expect)
-            self._show()
-        return new
+
+        def draft(when: dt.datetime) -> Mapping[str, str]:
+            return draft_states(self, states) | draft_ledger(self, entries, transitions, when)
+
+        return self._put(message, expect, draft, watched=False)
+
+    def keep(self, message: str, files: Mapping[str, str], *, expect: str) -> str:
+        """Make one commit of ``files``, all below ``monitor/``, and return it, as :meth:`commit` does.
+
+        Raises:
+            Moved: something below ``monitor/`` is not what it was at ``expect``.
+            UserError: git or the remote fails; nothing is changed.
+        """
+        strange = [path for path in files if not path.startswith(WATCHED)]
+        if strange:
+            raise ValueError(f"{strange[0]} is not below {WATCHED}")
+        return self._put(message, expect, lambda _: files, watched=True)
+
+    def _put(
+        self, message: str, expect: str, draft: Callable[[dt.datetime], Mapping[str, str]], *, watched: bool
+    ) -> str:
+        """Commit what ``draft`` returns on ``expect``, or on what came after it and concerns only the other half.
+
+        The monitor keeps its windows on the same branch: neither it nor a rollout shall stop because of the other.
+        """
+        with self.repo.guarded(), said(self.repo):
+            for left in reversed(range(TRIES)):
+                here = self.repo.resolve()
+                if here != expect and not self._only(expect, here, watched=not watched):
+                    raise moved(expect, here)
+                when = self.clock()
+                new = self.repo.write_commit(message.strip() + "\n", draft(when), here, when)
+                try:
+                    if self.remote:
+                        push(self.repo, new, here)
+                except Moved:
+                    theirs = self.repo.resolve(SEEN)
+                    if not left or not self._only(here, theirs, watched=not watched):
+                        raise
+                    self._follow()
+                    continue
+                self.repo.move(new, here)
+                self._show()
+                return new
+        raise AssertionError("the last try returns or raises")
+
+    def _only(self, old: str, new: str, *, watched: bool) -> bool:
+        """Return whether ``new`` comes after ``old``, and all that changed between them is what was watched, or not."""
+        if not old or self.repo.git("merge-base", old, new, check=False).strip() != old:
+            return False
+        changed = self.repo.git("diff", "--name-only", old, new).splitlines()
+        return all(path.startswith(WATCHED) is watched for path in changed)
 
     def _begin(self) -> None:
         """Make the first commit; if another machine was faster, take its."""
@@ -212,23 +248,3 @@ class Deploy:
 
     def _where(self, path: str) -> str:
         return f"{path} on branch {BRANCH} ({self.repo.folder})"
-
-
-def _prepare(repo: Repo, remote: str | None) -> None:
-    """Make the repository if there is none, or half of one."""
-    if not (repo.folder / ".git" / "info" / "exclude").is_file() or not repo.git("rev-parse", "--git-dir", check=False):
-        repo.git("init", "--quiet", "--template=")
-        (repo.folder / ".git" / "info").mkdir(exist_ok=True)
-        (repo.folder / ".git" / "info" / "exclude").write_text(EXCLUDED, encoding="utf-8")
-    repo.git("symbolic-ref", "HEAD", REF)
-    if remote is not None:
-        repo.git("config", "remote.origin.url", remote)
-
-
-@contextmanager
-def _said(repo: Repo) -> Iterator[None]:
-    """Turn what git refuses into a message."""
-    try:
-        yield
-    except Refused as error:
-        raise UserError(f"{repo.folder}: {error}", "run the same command again") from error

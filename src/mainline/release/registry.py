@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mainline.address import shown
 from mainline.config import load_settings
 from mainline.console import Mark
 from mainline.errors import UserError
 from mainline.release.ledger import Deploy, Entry
-from mainline.train.tracking_store import address, open_experiment, quiet, without_secrets
+from mainline.train.tracking_store import address, open_experiment, quiet
 
 ALIASES = ("champion", "challenger")
 OWN = ("release", "commit", "pull_request", "verdict", "approver")
@@ -66,7 +67,7 @@ def sync(deploy: Deploy) -> Said:
     except Exception as error:  # whatever MLflow, its server or its database may raise
         reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
         raise UserError(
-            f"MLflow ({without_secrets(address())}): {without_secrets(reason)[:300]}",
+            f"MLflow ({shown(address())}): {shown(reason)[:300]}",
             "nothing depends on it: the ledger stands; run `mainline registry sync` again when it answers",
         ) from error
 

@@ -25,6 +25,7 @@ from mainline.files import write_atomic
 BRANCH = "deploy"
 REF = f"refs/heads/{BRANCH}"
 SEEN = f"refs/remotes/origin/{BRANCH}"
+WATCHED = "monitor/"  # what the monitor keeps: many files that people read as a report, not here
 SECONDS = 120.0
 WAIT = 20.0
 STALE = 3.0  # git holds a lock file for milliseconds; an older one was left by a process that is gone
@@ -155,11 +156,17 @@ class Repo:
         return self.git("config", "remote.origin.url", check=False).strip() or None
 
     def show(self) -> list[str]:
-        """Make the work tree and the index show the branch; return files whose hand edits were put aside."""
+        """Make the work tree and the index show the branch; return files whose hand edits were put aside.
+
+        What the monitor keeps is left out of the work tree.
+        """
         aside = []
         listed = self.git("ls-tree", "-r", REF).splitlines()
         wanted = {line.split("\t", 1)[1]: line.split()[2] for line in listed}
+        hidden = [path for path in wanted if path.startswith(WATCHED)]
         for path, blob in wanted.items():
+            if path.startswith(WATCHED):
+                continue
             file = self.folder / path
             found = _blob(file.read_bytes(), len(blob)) if file.is_file() else ""
             if found == blob:
@@ -169,7 +176,10 @@ class Repo:
                 aside.append(path)
             write_atomic(file, self.git("cat-file", "blob", blob))
         fresh = self.folder / ".git" / "mainline.index"
-        self.git("read-tree", REF, extra={"GIT_INDEX_FILE": str(fresh)})
+        extra = {"GIT_INDEX_FILE": str(fresh)}
+        self.git("read-tree", REF, extra=extra)
+        if hidden:
+            self.git("update-index", "-z", "--skip-worktree", "--stdin", stdin="\0".join(hidden).encode(), extra=extra)
         fresh.replace(self.folder / ".git" / "index")
         return aside
 

@@ -37,7 +37,8 @@ def check_golden(golden: Mapping[str, Any], candidate: int, stable: int | None, 
     """Return what the golden requests show, sent past the proxy to the ports of candidate and stable.
 
     Args:
-        golden: content of golden.json: ``rows`` of ``request`` and ``expected``, and a ``tolerance``.
+        golden: content of golden.json: ``rows`` of ``request`` and ``expected``, and a ``tolerance``. Rows that are
+            marked ``rare`` must be answered right, but say nothing of how often candidate and stable differ.
         stable: None when there is no stable yet; then nothing is expected.
     """
     rows, tolerance = golden.get("rows") or [], float(golden.get("tolerance", 1e-6))
@@ -58,6 +59,8 @@ def check_golden(golden: Mapping[str, Any], candidate: int, stable: int | None, 
         return Golden(len(rows))
     with connected(stable) as line:
         for row in rows:
+            if row.get("rare"):
+                continue  # they are not how often the two differ among users
             status, content = ask(line, "POST", "/predict", row["request"])
             if status == 200 and content.get("predictions"):
                 mine.append(_scored(row["expected"]))

@@ -21,7 +21,7 @@ from mainline.rollout.admin import remove_socket
 from mainline.rollout.controller import Controller
 from mainline.rollout.observe import Observer
 from mainline.rollout.plan import Plan, make_plan, read_plan
-from mainline.rollout.plane import FOLDER, LOG, Plane
+from mainline.rollout.plane import FOLDER, LOG, Busy, Plane
 from mainline.rollout.processes import alive, need_linux_or_mac, stop_all
 from mainline.rollout.records import Slicer
 from mainline.rollout.rollback import Back, roll_back
@@ -100,11 +100,13 @@ def plan_of(settings: Settings, mode: str | None, compressed: bool = False) -> P
 def run(of: Controller, pause: float, *, each: Callable[[Tick], None] | None = None) -> Tick:
     """Tick until no candidate is left, show it, write the timeline, and return the last tick.
 
+    While another command is at work it waits.
+
     Raises:
         UserError: as :meth:`Controller.tick`; the services go on as they are.
     """
     state = of.state()
-    release, retried = state.candidate, 0
+    release, retried, waited = state.candidate, 0, False
     with view(f"{of.environment}: {release or state.stable}", read_plan(state.plan) if release else None) as shown:
         while True:
             try:
@@ -115,7 +117,14 @@ def run(of: Controller, pause: float, *, each: Callable[[Tick], None] | None = N
                 retried += 1
                 console.warn(str(moved.problem))
                 continue
-            retried = 0
+            except Busy as busy:
+                # A rollback, say, must not end the one who looks after stable; its lock goes with it, also by a kill.
+                if not waited:
+                    console.warn(f"{busy.problem}: waiting for its end")
+                waited = True
+                time.sleep(pause)
+                continue
+            retried, waited = 0, False
             shown.show(tick)
             if each:
                 each(tick)

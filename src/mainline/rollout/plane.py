@@ -33,6 +33,10 @@ def serve(bento: Path, port: int, track: str, log: Path) -> list[str]:
     return [*command, "--port", str(port), "--track", track, "--log", str(log)]
 
 
+class Busy(UserError):
+    """Another command decides and acts at this moment; nothing was changed."""
+
+
 @dataclass(frozen=True)
 class Plane:
     """Envoy, the services, and where they log.
@@ -64,7 +68,7 @@ class Plane:
         """Keep other commands out while this one decides and acts; wait for them at most ``seconds``.
 
         Raises:
-            UserError: another one is at it.
+            Busy: another one is at it.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "lock").open("a") as stream:
@@ -75,7 +79,7 @@ class Plane:
                     break
                 except OSError as error:
                     if time.monotonic() >= end:
-                        raise UserError(
+                        raise Busy(
                             "another `mainline rollout` or `rollback` is at work here",
                             "wait until it has ended; `mainline rollout status` shows what it does",
                         ) from error

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from mainline.serve import clock
 from mainline.serve.identity import TOKEN
 from mainline.serve.log import stamp
 from mainline.serve.model import Loaded
@@ -42,7 +43,7 @@ class Gone(Exception):
 
 @dataclass(frozen=True)
 class Asked:
-    """What a request's headers say, when it came, and the model that answers it; ``length`` -1: not announced."""
+    """What a request's headers say, when it came, the model; ``length`` -1: not announced; ``at``: a replay's time."""
 
     request_id: str
     key: bytes
@@ -50,6 +51,7 @@ class Asked:
     length: int
     start: float
     loaded: Loaded | None
+    at: str = ""
 
 
 class Application:
@@ -160,7 +162,7 @@ class FrontDoor:
 
 def _headers(scope: Scope, loaded: Loaded | None) -> Asked:
     """Return what the request's headers say."""
-    request_id, key, shadow, length = "", b"", False, -1
+    request_id, key, shadow, length, at = "", b"", False, -1, ""
     for name, value in scope["headers"]:
         if name == b"x-request-id":
             given = value.decode("latin-1")
@@ -173,7 +175,9 @@ def _headers(scope: Scope, loaded: Loaded | None) -> Asked:
             key = key or value[7:].strip()
         elif name == b"x-shadow":
             shadow = value == b"1"
-    return Asked(request_id or uuid.uuid4().hex, key, shadow, length, time.perf_counter(), loaded)
+        elif name == clock.NAME and loaded is not None and loaded.replayed:
+            at = clock.moment(value)
+    return Asked(request_id or uuid.uuid4().hex, key, shadow, length, time.perf_counter(), loaded, at)
 
 
 async def _body(receive: Receive, length: int, loaded: Loaded) -> bytes:
@@ -226,7 +230,7 @@ def _record(
     asked: Asked,
 ) -> None:
     """Give the predictions to the log, which neither fails nor waits."""
-    now, milliseconds = stamp(), round((time.perf_counter() - asked.start) * 1000, 3)
+    now, milliseconds = asked.at or stamp(), round((time.perf_counter() - asked.start) * 1000, 3)
     track = "shadow" if asked.shadow else loaded.identity.track
     for index, (row, prediction) in enumerate(zip(rows, predictions, strict=True)):
         loaded.log.put({
@@ -288,6 +292,8 @@ async def _send(send: Send, status: int, body: bytes, asked: Asked, kind: bytes 
     ]
     if asked.loaded is not None:
         headers.append((b"x-release", asked.loaded.identity.release.encode()))
+    if asked.at:
+        headers.append((clock.NAME, asked.at.encode()))
     if status == 405:
         headers.append((b"allow", b"POST" if b"POST" in body else b"GET"))
     await send({"type": "http.response.start", "status": status, "headers": headers})

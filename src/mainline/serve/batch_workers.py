@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import threading
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
@@ -24,12 +27,11 @@ def in_processes(parts: list[Part], job: Job, workers: int) -> Iterator[Done]:
     if workers == 1:
         yield from (score_part(part, job) for part in parts)
         return
-    import multiprocessing
     from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
     from concurrent.futures.process import BrokenProcessPool
 
     # Not by fork: Arrow and ONNX Runtime have threads that a fork would cut off.
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"))
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), end_with_parent)
     rest = iter(parts)
     try:
         running: set[Future[Done]] = set()
@@ -45,6 +47,22 @@ def in_processes(parts: list[Part], job: Job, workers: int) -> Iterator[Done]:
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def end_with_parent() -> None:
+    """End this worker when the process that started it is gone: one killed hard cannot tell its workers.
+
+    They hold each other's queue open, so that none of them would ever read its end.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        parent.join()  # until the pipe that only the parent writes to is closed, whatever closed it
+        os._exit(1)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
 
 
 def on_dask(parts: list[Part], job: Job, address: str) -> Iterator[Done]:

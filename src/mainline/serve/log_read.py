@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mainline.address import shown
 from mainline.errors import UserError
 from mainline.serve.log_files import OPEN, SEALED
 
@@ -135,10 +136,11 @@ def find(place: Path | str) -> list[Stored]:
         if not fs.exists(path):
             return []
         if not fs.isdir(path):
-            raise UserError(f"{place}: is a file, not the folder of a prediction log", "name the folder")
+            raise UserError(f"{shown(str(place))}: is a file, not the folder of a prediction log", "name the folder")
         entries = fs.ls(path, detail=True)
     except OSError as error:
-        raise UserError(f"{place}: the prediction log cannot be read ({error})", "check address and keys") from error
+        why = f"{shown(str(place))}: the prediction log cannot be read ({shown(str(error))})"
+        raise UserError(why, "check address and keys") from error
     files = [Stored(fs, item["name"], item["size"] or 0) for item in entries if item["type"] == "file"]
     return sorted(
         (file for file in files if file.name.endswith((SEALED, OPEN)) and file.name[:8].isdigit()),
@@ -158,7 +160,8 @@ def file_system(place: Path | str) -> tuple[Any, str]:
         fs, path = url_to_fs(str(place), **({"use_listings_cache": False} if str(place).startswith("s3:") else {}))
     except (ValueError, ImportError) as error:
         raise UserError(
-            f"{place}: cannot be reached ({error})", "use a folder or s3://…; `mainline remote` installs the packages"
+            f"{shown(str(place))}: cannot be reached ({shown(str(error))})",
+            "use a folder or s3://…; `mainline remote` installs the packages",
         ) from error
     return fs, str(path).rstrip("/")
 

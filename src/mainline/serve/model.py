@@ -14,6 +14,7 @@ from mainline.config import Serve, Settings, load_settings
 from mainline.files import read_json
 from mainline.paths import EVALUATION, MODEL, PROFILE, TRAINING
 from mainline.project import load_project, load_schema
+from mainline.serve.clock import believed
 from mainline.serve.identity import Identity, api_key, identity
 from mainline.serve.log import PredictionLog, log_columns
 from mainline.serve.log_ship import open_log
@@ -36,6 +37,7 @@ class Loaded:
         outcome: the rule of the label, for feedback.
         example: a request body: for every column the most usual value of the training rows.
         key: the API key, None if none is asked for.
+        replayed: whether requests may say what time it is (MAINLINE_REPLAY_CLOCK=1, for `mainline replay` alone).
     """
 
     identity: Identity
@@ -50,6 +52,7 @@ class Loaded:
     key: bytes | None
     metrics: Metrics
     log: PredictionLog
+    replayed: bool = False
 
     def answers(self, score: NDArray[np.float64]) -> list[dict[str, Any]]:
         """Return one prediction a row, as the response carries it."""
@@ -100,6 +103,7 @@ def load(root: Path) -> Loaded:
             track=who.track,
             place=os.environ.get("MAINLINE_LOG", ""),
         ),
+        replayed=believed(os.environ),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ MISSING = ""  # a missing text; no vocabulary holds it, so the model's encoder t
 
 def open_session(content: bytes) -> Any:
     """Return the session of an ONNX model; one thread, because a row is too little work to share."""
+    # Read by the import: later, the runtime has already given this machine an id below ~/.cache, to report home with.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mainline.address import shown
 from mainline.config import Settings
 from mainline.files import sha256
 from mainline.train import lineage
 from mainline.train.tracking_facts import flatten, measurements
-from mainline.train.tracking_store import address, open_experiment, quiet, without_secrets
+from mainline.train.tracking_store import address, open_experiment, quiet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,7 +100,7 @@ def record(
         places: where the files are.
     """
     run = _Training(settings, validation, split, training, evaluation, model, example, trusted, places or Places())
-    uri = without_secrets(address())
+    uri = shown(address())
     try:
         with quiet():
             return _record(run, uri)
@@ -108,7 +109,7 @@ def record(
         if "Max retries exceeded" in reason:
             reason = "the server does not answer"
         warn(
-            f"MLflow ({uri}): this training is not recorded: {without_secrets(reason)[:300]}\n"
+            f"MLflow ({uri}): this training is not recorded: {shown(reason)[:300]}\n"
             "  model and reports are complete; run `mainline card` again to record it"
         )
         return None

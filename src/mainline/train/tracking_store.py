@@ -6,7 +6,6 @@ import contextlib
 import io
 import logging
 import os
-import re
 import sqlite3
 import warnings
 from collections.abc import Iterator
@@ -30,11 +29,6 @@ LOGGERS = {"mlflow": logging.WARNING, "alembic": logging.WARNING, "mlflow.utils.
 def address() -> str:
     """Return the tracking address as people read it: ``MLFLOW_TRACKING_URI``, else the SQLite file at the root."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{DATABASE}"
-
-
-def without_secrets(text: str) -> str:
-    """Return ``text`` with user names and passwords of addresses taken out."""
-    return re.sub(r"(?<=://)[^/\s@]*@", "", text)
 
 
 @contextmanager
