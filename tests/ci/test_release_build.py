@@ -103,5 +103,7 @@ def test_an_artifact_counts_only_if_it_is_what_the_ledger_has(
     hub.refuse["/actions/artifacts"] = 403
     with pytest.raises(UserError, match="is not here"):
         fetch(NAME, deploy, server, tmp_path)
+    assert "no earlier run has it any more" in capsys.readouterr().out
     with pytest.raises(UserError, match="is not here"):
         fetch(NAME, deploy, None, tmp_path)
+    assert "no earlier run was asked" in capsys.readouterr().out

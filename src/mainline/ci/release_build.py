@@ -67,7 +67,8 @@ def fetch(release: str, deploy: Deploy, server: GitHub | None, root: Path = Path
                     return find(release, store)
     except UserError as error:
         warn(f"release {release}: no artifact: {error}")
-    say(f"release {release}: no earlier run has it any more; it is built again from its commit")
+    asked = "no earlier run has it any more" if server and pinned else "no earlier run was asked (no token)"
+    say(f"release {release}: {asked}; it is built again from its commit")
     return restore(release, deploy, root, store)
 
 
