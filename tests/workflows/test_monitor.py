@@ -23,8 +23,11 @@ HARNESS = importlib.util.module_from_spec(SPEC)
 sys.modules[SPEC.name] = HARNESS
 SPEC.loader.exec_module(HARNESS)
 
-MONTHS, ROWS = ("2009-06", "2009-07", "2009-08", "2009-09"), 600
-FAULT = ("campaign", 10)  # times as many, in June
+MONTHS, ROWS = tuple(f"2009-{month:02d}" for month in range(6, 12)), 600
+FAULT = "campaign"
+MANY = (FAULT, "age", "balance", "pdays", "previous")
+# The columns with ten times as much as there is, by month.
+FAULTS: dict[str, tuple[str, ...]] = {"2009-06": (FAULT,), "2009-10": (FAULT,), "2009-11": MANY}
 
 
 @dataclass
@@ -67,13 +70,13 @@ class Run:
 
 
 def replayed(train: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Return months of rows drawn from the training rows: the first with the fault, the others as if nothing were."""
+    """Return months of rows drawn from the training rows: some with faults, the others as if nothing were."""
     months = {}
     for index, month in enumerate(MONTHS):
         rows = train.sample(ROWS, random_state=index).drop(columns=["_batch", "_line"], errors="ignore")
         days = [f"{month}-{1 + day % 28:02d}" for day in range(ROWS)]
         rows = rows.assign(contact_date=days, row_id=range(10**6 + index * ROWS, 10**6 + (index + 1) * ROWS))
-        months[month] = rows.assign(**{FAULT[0]: rows[FAULT[0]] * FAULT[1]}) if index == 0 else rows
+        months[month] = rows.assign(**{name: rows[name] * 10 for name in FAULTS.get(month, ())})
     return months
 
 
@@ -90,7 +93,7 @@ def world(start: Path, lent: Path, finished: Any, tmp_path_factory: pytest.TempP
             rows.to_csv(clone / "replay" / f"{month}.csv", index=False)
         place.dvc("add", "--quiet", "replay")
         shutil.copytree(clone / ".dvc" / "cache", place.top / "cache-of-dvc", dirs_exist_ok=True)
-        HARNESS.git(clone, "commit", "--quiet", "--all", "--message=A summer with a fault in June")
+        HARNESS.git(clone, "commit", "--quiet", "--all", "--message=Half a year with faults")
         HARNESS.git(clone, "push", "--quiet", "origin", "main")
         yield World(place)
 
@@ -114,12 +117,31 @@ def june(world: World, refused: Run) -> Run:
 
 
 @pytest.fixture(scope="module")
-def autumn(world: World, june: Run) -> Run:
+def muted(world: World, june: Run) -> Run:
+    """July, while a person wants to hear nothing of it."""
+    world.place.hub.label(june.issues[0]["number"], "mute", "grace", "2009-07-15T00:00:00Z")
+    return snapshot(world, world.run("2009-07"), "demo")
+
+
+@pytest.fixture(scope="module")
+def autumn(world: World, muted: Run) -> Run:
     return snapshot(world, world.run("2009-09"), "demo")
 
 
 @pytest.fixture(scope="module")
-def blind(world: World, autumn: Run) -> Run:
+def again(world: World, autumn: Run) -> Run:
+    """October has June's fault."""
+    return snapshot(world, world.run("2009-10"), "demo")
+
+
+@pytest.fixture(scope="module")
+def many(world: World, again: Run) -> Run:
+    """November has more faults than there should be issues."""
+    return snapshot(world, world.run("2009-11"), "demo")
+
+
+@pytest.fixture(scope="module")
+def blind(world: World, many: Run) -> Run:
     """A log is configured, but it is not there."""
     world.place.variables["MAINLINE_LOG"] = str(world.place.top / "log")
     outcome = world.run()
@@ -153,22 +175,42 @@ def test_the_next_run_says_it_though_it_watches_nothing_new(world: World, june: 
     assert "nothing new since 2009-07-01" in june.outcome.log
     assert june.kept == ["2009-06"] and june.beat
     (issue,) = june.issues
-    assert issue["state"] == "open" and FAULT[0] in issue["title"] + issue["body"] and "2009-06" in issue["body"]
+    assert issue["state"] == "open" and FAULT in issue["title"] + issue["body"] and "2009-06" in issue["body"]
     assert june.outcome.code != 0 and "an alarm stands" in june.outcome.log  # red, but not blind
     assert june.blind == []
     assert (world.place.top / "artifacts" / "monitor-1" / "monitor.html").is_file()
 
 
 def test_later_months_are_told_in_the_same_issue_and_close_it(autumn: Run, june: Run) -> None:
-    assert autumn.kept == list(MONTHS)
+    assert autumn.kept == list(MONTHS[:4])
     (issue,) = autumn.issues
     assert issue["number"] == june.issues[0]["number"]
     assert issue["state"] == "closed" and issue["body"] != june.issues[0]["body"]
     assert autumn.blind == []
 
 
-def test_a_window_is_committed_once_and_a_demonstration_is_no_beat(world: World, autumn: Run) -> None:
-    assert autumn.beat
+def test_a_muted_issue_is_left_alone_though_its_window_is_watched(muted: Run, june: Run) -> None:
+    assert muted.kept == list(MONTHS[:2])
+    (issue,) = muted.issues
+    assert issue["state"] == "open" and issue["body"] == june.issues[0]["body"]
+
+
+def test_the_same_fault_opens_the_same_issue_again(again: Run, autumn: Run) -> None:
+    (issue,) = again.issues
+    assert issue["number"] == autumn.issues[0]["number"] and issue["state"] == "open" and "2009-10" in issue["body"]
+
+
+def test_many_faults_at_once_are_one_issue(many: Run, again: Run) -> None:
+    # The scores move, too, which is an issue of another kind; no column has one of its own.
+    said = {issue["title"]: issue for issue in many.issues if issue["state"] == "open"}
+    (summary,) = [issue for title, issue in said.items() if "Many columns" in title]
+    assert summary["number"] != again.issues[0]["number"] and all(f"`{name}`" in summary["body"] for name in MANY)
+    assert not [title for title in said if any(name in title for name in MANY)]
+    assert many.kept == list(MONTHS)
+
+
+def test_a_window_is_committed_once_and_a_demonstration_is_no_beat(world: World, many: Run) -> None:
+    assert many.beat
     history = world.git("log", "--format=", "--name-status", "deploy", "--", "monitor/demo/windows").splitlines()
     assert [line.split("\t")[0] for line in history] == ["A"] * len(MONTHS)
 
