@@ -183,9 +183,9 @@ def copy_tree(folder: Path) -> None:
             shutil.copy2(ROOT / name, folder / name)
 
 
-def load_forks() -> ModuleType:
-    """Return the module that forks commands."""
-    spec = importlib.util.spec_from_file_location("forks", Path(__file__).with_name("forks.py"))
+def load_file(name: str, file: Path) -> ModuleType:
+    """Return the module in ``file``, which lies in no package."""
+    spec = importlib.util.spec_from_file_location(name, file)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
@@ -194,9 +194,22 @@ def load_forks() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def api() -> ModuleType:
+    """The module with the stand-in for GitHub's API, and its token."""
+    return load_file("stand_in_api", Path(__file__).parent / "workflows" / "api.py")
+
+
+@pytest.fixture
+def hub(api: Any) -> Iterator[Any]:
+    """The stand-in for GitHub's API."""
+    with api.hub() as held:
+        yield held
+
+
+@pytest.fixture(scope="session")
 def forked() -> Iterator[Any]:
     """Commands without their start-up time: ``mainline`` and ``dvc`` that are forked."""
-    with load_forks().forks() as server:
+    with load_file("forks", Path(__file__).with_name("forks.py")).forks() as server:
         yield server
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -21,31 +19,14 @@ HEAD, BASE = "a" * 40, "b" * 40
 REPOSITORY = "ada/loans"
 
 
-def _api() -> ModuleType:
-    path = Path(__file__).parents[1] / "workflows" / "api.py"
-    spec = importlib.util.spec_from_file_location("stand_in_api", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture
-def hub() -> Iterator[Any]:
-    """The stand-in for GitHub's API."""
-    with _api().hub() as held:
-        yield held
-
-
-@pytest.fixture
-def server(hub: Any) -> GitHub:
+def server(hub: Any, api: Any) -> GitHub:
     """A connection to the stand-in."""
-    return GitHub(REPOSITORY, _api().TOKEN, hub.url)
+    return GitHub(REPOSITORY, api.TOKEN, hub.url)
 
 
 @pytest.fixture
-def event(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hub: Any) -> Callable[..., PullRequest]:
+def event(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hub: Any, api: Any) -> Callable[..., PullRequest]:
     """Return a function that puts an event and the runner's files in place, in an empty working folder."""
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
@@ -56,7 +37,7 @@ def event(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hub: Any) -> Callable
     monkeypatch.setenv("GITHUB_EVENT_PATH", str(tmp_path / "event.json"))
     monkeypatch.setenv("GITHUB_REPOSITORY", REPOSITORY)
     monkeypatch.setenv("GITHUB_API_URL", hub.url)
-    monkeypatch.setenv("GITHUB_TOKEN", _api().TOKEN)
+    monkeypatch.setenv("GITHUB_TOKEN", api.TOKEN)
 
     def make(home: str = REPOSITORY, head: str = HEAD, base: str = BASE, branch: str = "topic") -> PullRequest:
         found = {

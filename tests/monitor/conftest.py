@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-import importlib.util
 import json
-import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -91,27 +88,10 @@ def write() -> Callable[[Path, list[Mapping[str, Any]]], Path]:
     return lines
 
 
-def _api() -> ModuleType:
-    path = Path(__file__).parents[1] / "workflows" / "api.py"
-    spec = importlib.util.spec_from_file_location("stand_in_tracker", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture
-def hub() -> Iterator[Any]:
-    """The stand-in for GitHub's API."""
-    with _api().hub() as held:
-        yield held
-
-
-@pytest.fixture
-def github(hub: Any) -> GitHubTracker:
+def github(hub: Any, api: Any) -> GitHubTracker:
     """Issues in the stand-in; nothing is waited for."""
-    return GitHubTracker(GitHub("ada/loans", _api().TOKEN, hub.url, lambda _: None))
+    return GitHubTracker(GitHub("ada/loans", api.TOKEN, hub.url, lambda _: None))
 
 
 @pytest.fixture
