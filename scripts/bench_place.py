@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import importlib.util
 import json
 import os
 import signal
@@ -13,10 +12,11 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType, ModuleType
+from types import FrameType
 from typing import Any
 
 import yaml
+from bench_pull_request import load
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / ".mainline" / "bench"
@@ -104,7 +104,7 @@ def make_place(top: Path, rollout: Mapping[str, Any]) -> Place:
         SystemExit: a step failed.
     """
     folder = top / "clone"
-    _load("bench_clones", ROOT / "tests/conftest.py").copy_tree(folder)
+    load("bench_clones", ROOT / "tests/conftest.py").copy_tree(folder)
     git(folder, "init", "--quiet", "--initial-branch=main")
     call(folder, "dvc", "cache", "dir", "--local", str(ROOT / ".dvc/cache"))
     call(folder, "dvc", "pull", "--quiet", "data.dvc", "replay.dvc")
@@ -204,12 +204,3 @@ def _bodies(folder: Path, release: str, out: Path) -> Path:
     rows = requests(folder / "replay", find(release, folder / ".mainline/releases").golden())
     out.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return out
-
-
-def _load(name: str, file: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, file)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module

@@ -1,10 +1,6 @@
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,23 +10,12 @@ from mainline.errors import UserError
 from mainline.github import GitHub, connect, fit
 from mainline.github_call import Refused, Unanswered
 
-SPEC = importlib.util.spec_from_file_location("stand_in_github", Path(__file__).parent / "workflows" / "api.py")
-assert SPEC is not None and SPEC.loader is not None
-API = importlib.util.module_from_spec(SPEC)
-sys.modules[SPEC.name] = API
-SPEC.loader.exec_module(API)
 HEAD = "a" * 40
 
 
 @pytest.fixture
-def hub() -> Iterator[Any]:
-    with API.hub() as held:
-        yield held
-
-
-@pytest.fixture
-def server(hub: Any, pauses: list[float]) -> GitHub:
-    return GitHub("ada/loans", API.TOKEN, hub.url, pauses.append)
+def server(hub: Any, api: Any, pauses: list[float]) -> GitHub:
+    return GitHub("ada/loans", api.TOKEN, hub.url, pauses.append)
 
 
 @pytest.fixture
@@ -71,12 +56,12 @@ def test_a_ruleset_of_the_same_name_is_updated(hub: Any, server: GitHub) -> None
     assert [item["rules"] for item in hub.rulesets] == [[1]]
 
 
-def test_a_refusal_names_call_reason_and_fix_but_no_token(hub: Any, server: GitHub) -> None:
+def test_a_refusal_names_call_reason_and_fix_but_no_token(hub: Any, server: GitHub, api: Any) -> None:
     hub.refuse["/statuses/"] = 403
     with pytest.raises(UserError) as told:
         server.set_status(HEAD, "success", "")
     assert "POST statuses/" in told.value.problem and "403 (Resource not accessible" in told.value.problem
-    assert "permission" in told.value.fix and API.TOKEN not in str(told.value)
+    assert "permission" in told.value.fix and api.TOKEN not in str(told.value)
 
 
 def test_a_wrong_token_is_a_users_mistake(hub: Any) -> None:
