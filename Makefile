@@ -10,6 +10,8 @@ export MLFLOW_DISABLE_TELEMETRY := true
 # Without .pyc files every stage would start almost three times slower.
 unexport PYTHONDONTWRITEBYTECODE
 PULLED := .mainline/pulled
+# A project of your own may have no replay.
+POINTERS := $(wildcard data.dvc replay.dvc)
 
 .PHONY: help setup data run replay rollback test check lock bench remote clean distclean
 
@@ -22,10 +24,10 @@ setup: ## make .venv from requirements.lock (nothing to do while it fits)
 
 # Pulls only when a folder is missing or a .dvc file changed since: batches that you added yourself are left alone.
 data: setup ## fetch the batches that data.dvc and replay.dvc name
-	@if ! { [ -d data ] && [ -d replay ] && cat data.dvc replay.dvc | cmp -s - $(PULLED); }; then \
-	  $(BIN)/dvc pull data.dvc replay.dvc \
-	  || { echo "mainline: the batches were not fetched; fix: changes of your own in data/ or replay/: keep them with 'dvc add data replay' or drop them with 'dvc checkout --force'; otherwise run 'mainline remote --verify'" >&2; exit 1; }; \
-	  mkdir -p .mainline && cat data.dvc replay.dvc > $(PULLED); \
+	@if ! { for name in $(POINTERS:.dvc=); do [ -d $$name ] || exit 1; done; cat /dev/null $(POINTERS) | cmp -s - $(PULLED); }; then \
+	  $(BIN)/dvc pull $(POINTERS) \
+	  || { echo "mainline: the batches were not fetched; fix: if data/ or replay/ holds files of your own, '.venv/bin/dvc add data' (or replay) takes them in, and 'dvc checkout --force' would delete them; otherwise run 'mainline remote --verify'" >&2; exit 1; }; \
+	  mkdir -p .mainline && cat /dev/null $(POINTERS) > $(PULLED); \
 	fi
 
 run: data ## run the pipeline, and take what came out the whole way to the users: verdict, release, canary

@@ -54,6 +54,12 @@ from mainline.config_rooms import (
 from mainline.errors import UserError
 
 Task = Literal["binary", "multiclass", "regression"]
+# mainline.evaluate.metrics has them; to read it takes NumPy.
+METRICS: dict[Task, tuple[str, ...]] = {
+    "binary": ("log_loss", "brier", "roc_auc", "average_precision"),
+    "multiclass": ("log_loss", "brier", "accuracy", "macro_f1"),
+    "regression": ("mae", "rmse", "r2", "bias"),
+}
 
 
 def _date(value: object) -> object:
@@ -200,10 +206,23 @@ def load_settings(path: Path = Path("params.yaml")) -> Settings:
     except yaml.YAMLError as error:
         raise UserError(f"{path}: is not valid YAML: {error}", "mend the line that it names") from error
     try:
-        return Settings.model_validate(raw)
+        settings = Settings.model_validate(raw)
     except ValidationError as error:
         lines = [f"{path}: {_key(item['loc'])}: {_say(item)}" for item in error.errors()]
         raise UserError("\n".join(lines), "docs/make-it-yours.md lists every key with its type") from error
+    if strange := _other_tasks(settings):
+        known = ", ".join(METRICS[settings.model.task])
+        raise UserError("\n".join(f"{path}: {line}" for line in strange), f"use {known}")
+    return settings
+
+
+def _other_tasks(settings: Settings) -> list[str]:
+    """Return, of every key that names a metric, what is none of the task; said before hours of training."""
+    task, gates = settings.model.task, settings.gates
+    named = [("evaluate.primary", settings.evaluate.primary)]
+    named += [("gates.floors", name) for name in gates.floors]
+    named += [("gates.slice_floors", name) for name in gates.slice_floors]
+    return [f"{key}: {name!r} is not a metric of a {task} task" for key, name in named if name not in METRICS[task]]
 
 
 def _key(location: tuple[int | str, ...]) -> str:
@@ -215,4 +234,4 @@ def _say(item: Any) -> str:
         return f"unknown key (value {item['input']!r})"
     if item["type"] == "missing":
         return "key is missing"
-    return f"{item['msg']} (got {item['input']!r})" if item["type"] != "value_error" else str(item["msg"])
+    return f"{item['msg']} (got {item['input']!r})" if item["type"] != "value_error" else str(item["ctx"]["error"])

@@ -42,8 +42,8 @@ def deliver() -> int:
     if deploy.state("production").stable == built.release.id:
         console.say(f"{built.release.id} serves already: nothing to roll out", "pass")
         return _places(built.release, 0)
-    if deploy.state("production").stable is None:
-        _first(built.release, deploy)
+    if deploy.state("production").stable is None and not _first(built.release, deploy):
+        return _places(built.release, 1)
     done = rehearse(built.release.id, "production", None)
     tell(done, STORIES)
     if done.tick.outcome != "promote":
@@ -53,14 +53,18 @@ def deliver() -> int:
     return _places(built.release, 0)
 
 
-def _first(release: Release, deploy: Deploy) -> None:
-    """Put a twin in as stable: nothing else is there to hold the first release against."""
+def _first(release: Release, deploy: Deploy) -> bool:
+    """Put a twin in as stable: nothing else is there to hold the first release against. Return whether it serves."""
     with console.working("nothing serves yet: making a twin of the release, to rehearse against"):
         other = twin(release, deploy)
-    rehearse(other.id, "production", None)
+    done = rehearse(other.id, "production", None)
+    if done.tick.outcome != "promote":
+        tell(done, STORIES)
+        return False
     console.say(
         f"{other.id} serves: the same model, so the rehearsal that follows tests the way and not the model", "warn"
     )
+    return True
 
 
 def _places(release: Release, code: int) -> int:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,7 +150,10 @@ def load_schema(name: str) -> tuple[type[DataFrameModel], dict[str, Marks]]:
         UserError: there is no such package, or its ``schema.py`` holds no ``Row``.
     """
     row = _attribute(name, "schema", "Row")
-    schema = row.to_schema()
+    try:
+        schema = row.to_schema()
+    except Exception as error:  # Pandera raises this and that for a field that it cannot make a column of
+        raise _broken(name, "schema", error) from error
     return row, {key: (field.metadata or {}).get("mainline", Marks()) for key, field in schema.columns.items()}
 
 
@@ -203,9 +207,9 @@ def _attribute(package: str, module: str, name: str, default: Any = _REQUIRED) -
     path = f"{package}.{module}"
     try:
         loaded = importlib.import_module(path)
-    except ModuleNotFoundError as error:
-        if error.name not in (package, path):
-            raise
+    except Exception as error:  # whatever the project's own code raises
+        if not isinstance(error, ModuleNotFoundError) or error.name not in (package, path):
+            raise _broken(package, module, error) from error
         raise UserError(
             f"project {package!r}: no module {path} (params.yaml, key project)",
             f"create src/{package}/{module}.py, or name another package in params.yaml; src/bank is the example",
@@ -214,6 +218,21 @@ def _attribute(package: str, module: str, name: str, default: Any = _REQUIRED) -
     if found is _REQUIRED:
         raise UserError(f"src/{package}/{module}.py: {name} is missing", "see the contract in src/mainline/project.py")
     return found
+
+
+def _broken(package: str, module: str, error: Exception) -> UserError:
+    """Return ``error`` as the mistake in the project's code that it is, with the line there that led to it."""
+    lines = [
+        (frame.filename, frame.lineno)
+        for frame in traceback.extract_tb(error.__traceback__)
+        if Path(frame.filename).parent.name == package
+    ]
+    name, line = lines[-1] if lines else (f"{module}.py", None)
+    if isinstance(error, SyntaxError) and error.filename:
+        name, line = error.filename, error.lineno
+    said = error.msg if isinstance(error, SyntaxError) else error
+    place = f"src/{package}/{Path(name).name}" + (f":{line}" if line else "")
+    return UserError(f"{place}: {type(error).__name__}: {said}", "mend that line; src/bank is the example")
 
 
 def scores(model: Any, frame: pd.DataFrame) -> NDArray[np.float64]:

@@ -241,9 +241,8 @@ def test_rare_golden_rows_must_be_answered_right_and_say_nothing_of_the_usual_di
 
 
 def test_replayed_rows_have_the_fields_of_golden_requests(tmp_path: Path) -> None:
-    golden = {"rows": [{"request": {"age": 1, "job": "x"}}]}
-    with pytest.raises(UserError, match="holds no month"):
-        requests(tmp_path, golden)
+    golden = {"rows": [{"request": {"age": 1, "job": "x"}}, {"request": {"age": 9, "job": "y"}, "rare": True}]}
+    assert requests(tmp_path / "none", golden) == requests(tmp_path, golden) == [{"age": 1, "job": "x"}]
     (tmp_path / "2009-07.csv").write_text("age\n1\n")
     with pytest.raises(UserError, match="lacks job"):
         requests(tmp_path, golden)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mainline.compare.challenger import TRIES, Challenger
 from mainline.compare.champion import Champion, NotReproducible, Pinned, cache_folder, provide, worktree
-from mainline.compare.git import changed_files
+from mainline.compare.git import changed_files, text_at
 from mainline.compare.scoring import CannotScore, Predictions, predictions
 from mainline.config import Settings
 from mainline.files import read_json, sha256
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from mainline.compare.bound import Bound
     from mainline.compare.verdict import Case
+
+QUESTION = (("data", "label"), ("model", "task"), ("data", "positive"), ("data", "id"), ("data", "time"))
 
 
 @dataclass
@@ -49,6 +51,9 @@ def hold_against(challenger: Challenger, want: Pinned | None) -> Found:
         return Found(
             "first model", "the first model: no champion to compare with, every gate on the model alone is passed"
         )
+    other = another_question(challenger.settings, text_at(want.commit, "params.yaml"))
+    if other:
+        return Found("first model", other)
     code = _scoring_code(challenger.settings.project)
     if md5(MODEL) == want.model and not changed_files(want.commit, *code):
         same = "the model and its code are the champion's, byte for byte: nothing to promote, nothing to lose"
@@ -63,6 +68,30 @@ def hold_against(challenger: Challenger, want: Pinned | None) -> Found:
             facts = {"source": "rebuilt", "reproduced": False, "model_sha256": None}
             return Found("champion not reproducible", str(error), _champion_facts(want, {}, facts))
         return _measure(challenger, want, champion)
+
+
+def another_question(settings: Settings, before: str | None) -> str:
+    """Return why a champion with the params.yaml ``before`` is no measure for these settings, empty if it is one.
+
+    Both must differ: the project, and what is predicted or how its rows are told. A new name alone changes nothing.
+    """
+    import yaml
+
+    try:
+        params = yaml.safe_load(before or "") or {}
+        project, theirs = params["project"], {(room, key): params[room][key] for room, key in QUESTION}
+    except (yaml.YAMLError, KeyError, TypeError):
+        return ""
+    mine = {(room, key): getattr(getattr(settings, room), key) for room, key in QUESTION}
+    differ = [place for place in QUESTION if mine[place] != theirs[place]]
+    if project == settings.project or not differ:
+        return ""
+    first = differ[0]
+    return (
+        f"the first model of {settings.project}: the champion is of {project} and answers another question "
+        f"({'.'.join(first)} was {theirs[first]!r}, now {mine[first]!r}), so nothing was compared; "
+        "every gate on the model alone is passed"
+    )
 
 
 def _scoring_code(project: str) -> tuple[str, ...]:

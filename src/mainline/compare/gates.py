@@ -169,7 +169,11 @@ def ratio_gate(gate: str, before: float | None, after: float | None, bound: floa
 def rows_gate(rows: int, least: int) -> Bound:
     """Return the gate on the size of the test window."""
     passed = rows >= least
-    note = "" if passed else "too few to tell: widen data.test_window_days or deliver more batches"
+    note = (
+        ""
+        if passed
+        else "too few to tell: widen data.test_window_days (without a time, data.test_share), deliver more batches, or lower compare.min_rows"
+    )
     return Bound("test rows", rows, least, ">=", passed, note, None if passed else "hold")
 
 

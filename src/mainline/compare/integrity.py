@@ -91,7 +91,10 @@ def remote_integrity(root: Path = Path()) -> Finding:
     if is_embedded(root):
         folder = root / EMBEDDED
         lacking = [f"{path} ({oid})" for oid, path in expand(data, folder).items() if not intact(folder, oid)]
-        return Finding(tuple(f"{item} is not in the embedded remote, or damaged" for item in lacking))
+        faults = [f"{item} is not in the embedded remote, or damaged" for item in lacking]
+        if faults:
+            faults[0] += " (data of your own need storage of your own: `make remote URL=…`, commit .dvc/config)"
+        return Finding(tuple(faults))
     config = ConfigObj(str(root / ".dvc" / "config"), encoding="utf-8")
     local = ConfigObj(str(root / ".dvc" / "config.local"), encoding="utf-8")
     name = str(local.get("core", {}).get("remote") or config.get("core", {}).get("remote") or "")

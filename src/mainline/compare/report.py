@@ -42,7 +42,7 @@ MOST_LINKS = 5
 WORDS = {"promote": ("Promote", True), "hold": ("Hold", None), "reject": ("Reject", False)}
 SOURCES = {"cache": "from the cache", "remote": "from the remote", "rebuilt": "rebuilt from its commit"}
 CASES = {
-    "first model": "There is no champion yet: this model is held against the bounds in params.yaml alone.",
+    "first model": "There is no champion to compare with: this model is held against the bounds in params.yaml alone.",
     "identical model": "Champion and challenger are the same file, byte for byte: merging this changes no prediction.",
     "champion not reproducible": "The champion is in no cache or remote, and rebuilding it gave another model than its "
     "lock names. Nothing can be held against it.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".csv", ".csv.gz")
 BATCH, LINE = "_batch", "_line"
+ZONE = r"[T ]\S*(?:Z|[+-]\d\d(?::?\d\d)?)$"
 ACCEPTED = "UTF-8 text, commas, one header line; a byte-order mark, CRLF line ends and gzip are fine"
 
 
@@ -148,7 +149,25 @@ def combine(batches: list[Batch], schema: DataFrameSchema) -> tuple[pd.DataFrame
         typed[name], bad, kind = _convert(text[name], str(schema.columns[name].dtype))
         if bad.any():
             violations.append(Violation.of_rows(name, f"is not {kind}", text[bad], len(text)))
+        if "datetime" in str(schema.columns[name].dtype):
+            violations += _mixed_zones(name, text)
     return pd.DataFrame({**typed, BATCH: text[BATCH], LINE: text[LINE]}), violations
+
+
+def _mixed_zones(name: str, text: pd.DataFrame) -> list[Violation]:
+    """Return a violation if some times have a zone and others none, as these count as UTC: within a batch an error."""
+    times = text[name].dropna()
+    zoned = times.str.contains(ZONE, regex=True).astype(bool)
+    if zoned.all() or not zoned.any():
+        return []
+    share = zoned.groupby(text[BATCH]).transform("mean")
+    mixed = share.between(0, 1, inclusive="neither")
+    if mixed.any():
+        odd = zoned[mixed] == (share[mixed] <= 0.5)
+        what = "some times of the batch have a zone and some have none"
+        return [Violation.of_rows(name, what, text.loc[odd.index[odd]], len(text), "deliver all in one way")]
+    what = "times of this batch have a zone, and of others none, which count as UTC"
+    return [replace(Violation.of_rows(name, what, text.loc[zoned.index[zoned]], len(text)), level="warning")]
 
 
 def _convert(text: pd.Series, dtype: str) -> tuple[pd.Series, pd.Series, str]:

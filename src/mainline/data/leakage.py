@@ -60,8 +60,8 @@ def check_leakage(
     if leaks:
         raise UserError(
             f"src/{settings.project}/features.py: features that know the answer: " + "; ".join(leaks),
-            "take them out of COLUMNS; if a value is truly known before the event, say so in schema.py, "
-            "or raise data.checks.separation",
+            'take them out of COLUMNS; if a value is truly known before the event, take known="after" off it in '
+            "schema.py, or raise data.checks.separation in params.yaml",
         )
     return found
 

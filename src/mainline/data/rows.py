@@ -55,6 +55,19 @@ def check_rows(rows: pd.DataFrame, schema: DataFrameSchema, known: set[str]) -> 
     return sorted(violations, key=lambda violation: position.get(violation.column, -1))
 
 
+def empty_columns(rows: pd.DataFrame, schema: DataFrameSchema, label: str) -> list[Violation]:
+    """Return a warning for each column but the label that may be missing, and is in every row."""
+    if rows.empty:
+        return []
+    names = [name for name, column in schema.columns.items() if column.nullable and name != label]
+    hint, first = "deliver it, or take it out of schema.py and features.py", str(rows["_batch"].iloc[0])
+    return [
+        Violation(name, "has no value in any row", len(rows), 1.0, first, 1, hint=hint, level="warning")
+        for name in names
+        if rows[name].isna().all()
+    ]
+
+
 def _words_together(cases: pd.DataFrame, check: str) -> str:
     """Return what the rows are not, for a check of several columns."""
     if check != "multiple_fields_uniqueness":

@@ -12,9 +12,9 @@ import pandas as pd
 from mainline.data.batches import BATCH, LINE, Batch, combine, find_batches, read_batch
 from mainline.data.distribution import Shift, compare_newest
 from mainline.data.profile import count, make_bins
-from mainline.data.rows import check_rows
+from mainline.data.rows import check_rows, empty_columns
 from mainline.data.target import as_text
-from mainline.data.violations import Violation
+from mainline.data.violations import Violation, moment
 from mainline.errors import UserError
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def validate(folder: Path, schema: DataFrameSchema, data: Data, task: Task) -> V
     rows, misfits = combine(batches, schema)
     violations += misfits
     violations += check_rows(rows, schema, known={violation.column for violation in misfits})
-    violations += _batch_sizes(batches, data.checks.min_rows)
+    violations += _batch_sizes(batches, data.checks.min_rows) + empty_columns(rows, schema, data.label)
     violations += _duplicates(rows, data.id) + _clock(rows, data) + _labels(rows, data, task)
     order = [batch.file for batch in batches] if data.time is None else _by_time(rows, data.time)
     shifts: list[Shift] = []
@@ -160,7 +160,7 @@ def _overlaps(rows: pd.DataFrame, spans: pd.DataFrame, time: str) -> list[Violat
         late = rows[(rows[BATCH] == file) & (rows[time] < end)]
         if len(late):
             hint = "deliver rows once, in order; if these came late, set data.checks.late_rows to accept"
-            what = f"older than the end ({end.date()}) of an earlier batch: batches overlap"
+            what = f"older than the end ({moment(end)}) of an earlier batch: batches overlap"
             found.append(Violation.of_rows(time, what, late, len(rows), hint))
     return found
 

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 EXAMPLES = 5
+LONG = 80  # characters of a value that are shown
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,8 @@ class Violation:
         return {**asdict(self), "examples": list(self.examples)}
 
     def shown(self) -> str:
-        """Return the distinct example values as text."""
-        return ", ".join(dict.fromkeys(repr(example["value"]) for example in self.examples))
+        """Return the distinct example values as text, long ones cut."""
+        return ", ".join(dict.fromkeys(_short(repr(example["value"])) for example in self.examples))
 
     def sentence(self) -> str:
         """Return the fault in one line, without its place."""
@@ -64,12 +65,21 @@ class Violation:
         return f"{what}{found}{rows}" + (f"; {self.hint}" if self.hint else "")
 
 
+def _short(text: str) -> str:
+    return text if len(text) <= LONG else f"{text[:LONG]}… ({len(text) - 2:,} characters)"
+
+
+def moment(time: pd.Timestamp) -> str:
+    """Return a time as ISO text, of midnight the date alone."""
+    return str(time.isoformat()).removesuffix("T00:00:00")
+
+
 def _plain(value: Any) -> Any:
     """Return a JSON-ready value: a missing one becomes None, a date its ISO text, a whole float an int."""
     if value is None or value != value:
         return None
     if hasattr(value, "isoformat"):
-        return str(value.isoformat())[:10]
+        return moment(value)
     if hasattr(value, "item"):
         value = value.item()
     return int(value) if isinstance(value, float) and value.is_integer() else value

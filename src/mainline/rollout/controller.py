@@ -105,7 +105,9 @@ class Controller(Actions):
             # Counted from its start here: a machine may have had to get the release first.
             waited = min(self.since(state.started), self.deploy.clock().timestamp() - process.at)
             if waited > plan.ready_seconds:
-                return self.abort(state, f"not ready after {waited:.0f} s ({plan.ready_seconds:.0f} s at most)", {})
+                said = self.plane.processes.tail(process) or "it said nothing"
+                most = f"{plan.ready_seconds:.0f} s at most"
+                return self.abort(state, f"not ready after {waited:.0f} s ({most}): {said}", {})
             return self.hold(state, f"{candidate} is starting ({waited:.0f} s)", {}, None)
         stable = self.plane.upstream(STABLE, state.stable) if state.stable else None
         found = check_golden(self.golden(candidate), port, stable.ports[0] if stable else None, self.observer.slicer)

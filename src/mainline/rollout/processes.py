@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -23,6 +24,8 @@ import psutil  # type: ignore[import-untyped]
 from mainline.errors import UserError
 from mainline.files import write_atomic
 from mainline.github import KEYS
+
+RAISED = re.compile(r"[A-Za-z_][\w.]*(Error|Exception): ")
 
 
 @dataclass(frozen=True)
@@ -129,12 +132,14 @@ class Processes:
         self.forget(process)
 
     def tail(self, process: Process, lines: int = 3) -> str:
-        """Return the end of what the process has written."""
+        """Return the end of what the process has written, what was raised before that first."""
         try:
             text = (self.folder / f"{process.name}.log").read_bytes()[-4000:].decode("utf-8", "replace")
         except OSError:
             return ""
-        return " | ".join(line.strip() for line in text.strip().splitlines()[-lines:])
+        said = [line.strip() for line in text.splitlines() if line.strip()]
+        raised = [line for line in said if RAISED.match(line)][-1:]
+        return " | ".join(dict.fromkeys([*raised, *said[-lines:]]))
 
     def restarted(self, process: Process, now: float, steady: float = 60.0) -> int | None:
         """Return how many starts come before the next one of a process that died; None: it is not time for it yet.

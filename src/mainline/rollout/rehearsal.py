@@ -89,21 +89,29 @@ def newest(of: Controller) -> str:
 def requests(folder: Path, golden: Mapping[str, Any], most: int = 5000) -> list[dict[str, Any]]:
     """Return the first month of ``folder`` as requests, with the fields that golden requests have.
 
+    Without any month the golden requests themselves are the users', and that is said.
+
     Raises:
-        UserError: there is no month, or it lacks a field.
+        UserError: the month lacks a field.
     """
     import pandas as pd
 
     months = sorted([*folder.glob("*.csv"), *folder.glob("*.csv.gz")])
     if not months:
-        raise UserError(
-            f"{folder}: holds no month to replay", "`make data` fetches it, or put batches of your own there"
+        own = [row["request"] for row in golden["rows"] if not row.get("rare")]
+        console.warn(
+            f"{folder}/ holds no batch to replay: the release's own {len(own)} golden requests are sent instead"
         )
+        return own
     fields = list(golden["rows"][0]["request"])
     frame = pd.read_csv(months[0], nrows=most)
     missing = [name for name in fields if name not in frame]
     if missing:
-        raise UserError(f"{months[0]}: lacks {', '.join(missing)}", "replay batches have the columns of data/")
+        raise UserError(
+            f"{months[0]}: lacks {', '.join(missing)}",
+            f"replay batches have the columns of data/: put yours there; without any (`git rm {folder}.dvc`, "
+            f"`rm -r {folder}`) the release's golden requests are sent",
+        )
     return [{str(name): plain(value) for name, value in row.items()} for row in frame[fields].to_dict("records")]
 
 
@@ -120,6 +128,8 @@ def tell(done: Rehearsed, folder: Path) -> None:
         )
         for line in answers.failures[:3]:
             console.warn(line)
+        if answers.behind:
+            console.warn("the services did not keep up with the requests: lower rollout.rehearsal.rate in params.yaml")
     mark: dict[str, console.Mark] = {"promote": "pass", "abort": "fail"}
     console.say(f"{done.tick.outcome}: {done.tick.text}", mark.get(done.tick.outcome, "warn"))
     console.say(f"timeline: {folder / done.release / 'timeline.html'}")

@@ -17,12 +17,16 @@ THREADS = 8
 
 @dataclass
 class Answers:
-    """What the users got: counts by status and by release, the first failures, and the seconds of each answer."""
+    """What the users got: counts by status and by release, the first failures, and the seconds of each answer.
+
+    ``behind``: how often the rate could not be kept up.
+    """
 
     statuses: Counter[int] = field(default_factory=Counter)
     releases: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
+    behind: int = 0
 
     @property
     def sent(self) -> int:
@@ -78,6 +82,7 @@ class Traffic:
                 # Fallen behind: nothing is made up for, so that a slow machine sees a lower rate, not a burst.
                 with self._lock:
                     self._begin += late
+                    self.answers.behind += 1
             self._send(connection, number)
         connection.close()
 

@@ -119,6 +119,8 @@ def example(profile: Mapping[str, Any], checker: Checker) -> dict[str, Any]:
         elif bins is not None and bins["edges"]:
             median = np.searchsorted(np.cumsum(bins["counts"][:-1]), sum(bins["counts"][:-1]) / 2)
             value = bins["edges"][min(int(median), len(bins["edges"]) - 1)]
+        if rule.kind == "flag":
+            value = str(value) == "True"  # profiles count flags by their text
         made[name] = int(value) if rule.kind == "integer" and value is not None else value
     return made
 

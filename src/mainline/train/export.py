@@ -125,7 +125,19 @@ def convert(model: Any, inputs: Sequence[Mapping[str, str]]) -> bytes:
         raise ValueError(f"the outputs are {', '.join(item.name for item in onnx.graph.output)}")
     del onnx.graph.output[:]
     onnx.graph.output.extend(kept)
+    _name_inputs(onnx.graph, [item["name"] for item in inputs])
     return _canonical(onnx)
+
+
+def _name_inputs(graph: Any, names: Sequence[str]) -> None:
+    """Give the inputs of ``graph`` the names of the columns; the converter allows no spaces and the like in them."""
+    if len(graph.input) != len(names):
+        raise ValueError(f"it has {len(graph.input)} inputs for {len(names)} columns")
+    changed = {item.name: name for item, name in zip(graph.input, names, strict=True) if item.name != name}
+    for item in graph.input:
+        item.name = changed.get(item.name, item.name)
+    for node in graph.node:
+        node.input[:] = [changed.get(name, name) for name in node.input]
 
 
 def _canonical(onnx: Any) -> bytes:
