@@ -169,11 +169,8 @@ def ratio_gate(gate: str, before: float | None, after: float | None, bound: floa
 def rows_gate(rows: int, least: int) -> Bound:
     """Return the gate on the size of the test window."""
     passed = rows >= least
-    note = (
-        ""
-        if passed
-        else "too few to tell: widen data.test_window_days (without a time, data.test_share), deliver more batches, or lower compare.min_rows"
-    )
+    fix = "widen data.test_window_days (without a time: raise data.test_share) or deliver more batches"
+    note = "" if passed else f"too few to tell: {fix}"
     return Bound("test rows", rows, least, ">=", passed, note, None if passed else "hold")
 
 
