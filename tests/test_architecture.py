@@ -212,3 +212,12 @@ def test_the_command_line_starts_without_heavy_imports(arguments: tuple[str, ...
 def test_the_help_of_a_command_needs_nothing_of_what_the_command_needs() -> None:
     # Typer itself reads the arguments of a command with Pydantic.
     assert modules_loaded("-m", "mainline.cli", "train", "--help") & set(HEAVY) <= {"pydantic"}
+
+
+def test_the_pipeline_and_its_owners_follow_the_project() -> None:
+    """With the example's paths in them, a project of one's own would never be run again, nor be guarded."""
+    for name in ("dvc.yaml", ".github/CODEOWNERS"):
+        assert "bank" not in (ROOT / name).read_text(encoding="utf-8"), name
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    assert {f"src/${{project}}/{part}.py" for part in ("schema", "features", "model")} <= set(stages["train"]["deps"])
+    assert "src/${project}" in stages["evaluate"]["deps"]

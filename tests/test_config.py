@@ -8,7 +8,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from mainline.config import Settings, load_settings
+from mainline.config import METRICS, Settings, load_settings
 from mainline.errors import UserError
 
 ROOT = Path(__file__).parents[1]
@@ -135,3 +135,19 @@ def test_a_file_that_is_no_settings(text: str, words: str, tmp_path: Path) -> No
 def test_an_absent_file(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="params.yaml: not there"):
         load_settings(tmp_path / "params.yaml")
+
+
+def test_every_metric_of_another_task_is_named_at_once(params, tmp_path: Path) -> None:
+    other = changed(changed(params, "model.task", "regression"), "data.positive", None)
+    with pytest.raises(UserError) as caught:
+        load(other, tmp_path)
+    assert [line.split(": ")[1] for line in caught.value.problem.splitlines()] == [
+        "evaluate.primary", "gates.floors", "gates.floors", "gates.slice_floors",
+    ]  # fmt: skip
+    assert caught.value.fix == "use mae, rmse, r2, bias"
+
+
+def test_the_metrics_are_those_that_are_measured() -> None:
+    from mainline.evaluate.metrics import metrics_for
+
+    assert {task: set(names) for task, names in METRICS.items()} == {task: set(metrics_for(task)) for task in METRICS}

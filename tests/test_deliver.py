@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from mainline import deliver as way
@@ -22,3 +24,21 @@ def test_a_verdict_that_is_not_promote_stops_it(code: int, monkeypatch: pytest.M
     monkeypatch.setattr(way, "run_compare", lambda: code)
     monkeypatch.setattr(way, "build", lambda **_: pytest.fail("built"))
     assert way.deliver() == code
+
+
+def test_a_first_release_that_does_not_start_is_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    release = SimpleNamespace(id="one", path="there")
+    told: list[str] = []
+    monkeypatch.setattr(way, "changed_files", lambda _: [])
+    monkeypatch.setattr(way, "run_compare", lambda: 0)
+    deploy = SimpleNamespace(state=lambda _: SimpleNamespace(stable=None))
+    monkeypatch.setattr(way, "Deploy", SimpleNamespace(open=lambda: deploy))
+    monkeypatch.setattr(way, "build", lambda **_: SimpleNamespace(release=release))
+    monkeypatch.setattr(way, "show_built", lambda _: None)
+    monkeypatch.setattr(way, "twin", lambda *_: SimpleNamespace(id="twin"))
+    aborted = SimpleNamespace(tick=SimpleNamespace(outcome="abort"), release="twin")
+    monkeypatch.setattr(
+        way, "rehearse", lambda name, *_: aborted if name == "twin" else pytest.fail(f"{name} was tried")
+    )
+    monkeypatch.setattr(way, "tell", lambda done, _: told.append(done.release))
+    assert way.deliver() == 1 and told == ["twin"]

@@ -109,7 +109,7 @@ def test_a_feature_that_the_schema_lacks_is_named(project) -> None:
 @pytest.mark.parametrize("absent", ["no_such_library", "contract"])
 def test_a_library_that_the_project_lacks_is_not_taken_for_the_project(absent: str, project) -> None:
     # "contract" is how the name of the package begins, too
-    with pytest.raises(ModuleNotFoundError, match=absent):
+    with pytest.raises(UserError, match=f"model.py:1: ModuleNotFoundError: No module named '{absent}'"):
         load_project(project(model=f"import {absent}\n" + PARTS["model"]))
 
 
@@ -143,3 +143,22 @@ def test_scores_of_a_regression() -> None:
             return list(range(len(rows)))
 
     assert scores(Model(), pd.DataFrame(index=range(3))).tolist() == [0.0, 1.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("parts", "says"),
+    [
+        ({"features": "COLUMNS = ['a']\nCOLUMN[0]\n"}, r"features\.py:2: NameError: name 'COLUMN'"),
+        ({"model": "SPACE = {\n"}, r"model\.py:1: SyntaxError: '\{' was never closed"),
+        ({"model": "import nonsuch\n"}, r"model\.py:1: ModuleNotFoundError: .*nonsuch"),
+        ({"schema": PARTS["schema"].replace("ge=0", "gee=0")}, r"schema\.py:4: SchemaInitError: .*gee"),
+    ],
+)
+def test_a_mistake_in_the_projects_code_is_told_with_its_line(project, parts, says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        load_project(project(**parts))
+
+
+def test_expectations_may_be_none(project) -> None:
+    found = load_project(project(expectations="SLICES = GROUPS = BEHAVIOURS = VALUE = None\n"))
+    assert (found.slices, found.groups, found.behaviours, found.value) == ({}, {}, (), None)

@@ -153,7 +153,7 @@ def load_schema(name: str) -> tuple[type[DataFrameModel], dict[str, Marks]]:
     try:
         schema = row.to_schema()
     except Exception as error:  # Pandera raises this and that for a field that it cannot make a column of
-        raise _broken(name, "schema", error) from error
+        raise broken(name, "schema.py", error) from error
     return row, {key: (field.metadata or {}).get("mainline", Marks()) for key, field in schema.columns.items()}
 
 
@@ -179,9 +179,9 @@ def load_project(name: str) -> Project:
         build_features=_attribute(name, "features", "build"),
         build_estimator=_attribute(name, "model", "build"),
         space=_attribute(name, "model", "SPACE"),
-        slices=_attribute(name, "expectations", "SLICES"),
-        groups=_attribute(name, "expectations", "GROUPS"),
-        behaviours=_attribute(name, "expectations", "BEHAVIOURS"),
+        slices=_attribute(name, "expectations", "SLICES") or {},
+        groups=_attribute(name, "expectations", "GROUPS") or {},
+        behaviours=_attribute(name, "expectations", "BEHAVIOURS") or (),
         value=_attribute(name, "expectations", "VALUE"),
         trusted=tuple(_attribute(name, "model", "TRUSTED", ())),
     )
@@ -209,7 +209,7 @@ def _attribute(package: str, module: str, name: str, default: Any = _REQUIRED) -
         loaded = importlib.import_module(path)
     except Exception as error:  # whatever the project's own code raises
         if not isinstance(error, ModuleNotFoundError) or error.name not in (package, path):
-            raise _broken(package, module, error) from error
+            raise broken(package, f"{module}.py", error) from error
         raise UserError(
             f"project {package!r}: no module {path} (params.yaml, key project)",
             f"create src/{package}/{module}.py, or name another package in params.yaml; src/bank is the example",
@@ -220,19 +220,19 @@ def _attribute(package: str, module: str, name: str, default: Any = _REQUIRED) -
     return found
 
 
-def _broken(package: str, module: str, error: Exception) -> UserError:
-    """Return ``error`` as the mistake in the project's code that it is, with the line there that led to it."""
+def broken(package: str, place: str, error: Exception) -> UserError:
+    """Return ``error`` as a mistake in the project's code, at the line there that led to it, else ``place``."""
     lines = [
         (frame.filename, frame.lineno)
         for frame in traceback.extract_tb(error.__traceback__)
         if Path(frame.filename).parent.name == package
     ]
-    name, line = lines[-1] if lines else (f"{module}.py", None)
+    name, line = lines[-1] if lines else (place, None)
     if isinstance(error, SyntaxError) and error.filename:
         name, line = error.filename, error.lineno
-    said = error.msg if isinstance(error, SyntaxError) else error
+    said = error.msg if isinstance(error, SyntaxError) else (str(error).splitlines() or [""])[0][:300]
     place = f"src/{package}/{Path(name).name}" + (f":{line}" if line else "")
-    return UserError(f"{place}: {type(error).__name__}: {said}", "mend that line; src/bank is the example")
+    return UserError(f"{place}: {type(error).__name__}: {said}", "mend it there; src/bank is the example")
 
 
 def scores(model: Any, frame: pd.DataFrame) -> NDArray[np.float64]:

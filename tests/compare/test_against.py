@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from mainline.compare import against
-from mainline.compare.against import _aligned, _latency
+from mainline.compare.against import _aligned, _latency, another_question
 from mainline.compare.scoring import CannotScore
 
 ROOT = Path(__file__).parents[2]
@@ -87,3 +87,22 @@ def test_a_busy_machine_decides_nothing(
     champion: Any = SimpleNamespace(latency_ms=theirs[0])
     found = _latency(challenger, champion, tmp_path)
     assert found is not None and found["ratio"] == ratio
+
+
+@pytest.mark.parametrize(
+    ("before", "says"),
+    [
+        ({"project": "shop", "data": {"label": "sold"}}, "data.label was 'sold', now 'y'"),
+        ({"project": "shop", "data": {"time": None}}, "data.time was None, now 'contact_date'"),
+        ({"project": "shop", "model": {"task": "regression"}}, "model.task was 'regression'"),
+        ({"project": "shop"}, ""),  # a new name alone makes no other question
+        ({"data": {"label": "sold"}}, ""),  # nor does another label in the same project: that is held
+    ],
+)
+def test_a_champion_of_another_project_is_no_measure(before: Any, says: str, settings_for: Any) -> None:
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    for room, value in before.items():
+        params[room] = params[room] | value if isinstance(value, dict) else value
+    found = another_question(settings_for(), yaml.safe_dump(params))
+    assert says in found and bool(found) == bool(says)
+    assert another_question(settings_for(), None) == another_question(settings_for(), "[") == ""

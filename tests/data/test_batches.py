@@ -155,3 +155,20 @@ def test_long_ids_stay_exact(typed) -> None:
     rows, violations = typed(*(f"{2**53 + step},2020-01-31,1,true,x" for step in range(3)))
     assert violations == []
     assert rows["key"].tolist() == [2**53, 2**53 + 1, 2**53 + 2]
+
+
+def test_times_with_and_without_a_zone_do_not_mix() -> None:
+    def found(*whens: list[str]) -> list:
+        made = [
+            batch(f"{number}.csv", key=["1"] * len(when), when=when, size=["1"] * len(when), flag=["true"] * len(when),
+                  word=["a"] * len(when))
+            for number, when in enumerate(whens)
+        ]  # fmt: skip
+        return combine(made, Row.to_schema())[1]
+
+    plain, zoned = "2024-03-31 01:00:00", "2024-03-31T01:00:00+02:00"
+    assert found([plain, "2024-03-31"]) == found([zoned, "2024-10-27 02:00Z"]) == []
+    (mixed,) = found([plain, plain, zoned])
+    assert (mixed.level, mixed.count, mixed.line) == ("error", 1, 4) and "some have none" in mixed.check
+    (across,) = found([plain], [zoned, zoned])
+    assert (across.level, across.count, across.batch) == ("warning", 2, "1.csv")

@@ -6,7 +6,7 @@ import pandas as pd
 import pandera.pandas as pa
 import pytest
 
-from mainline.data.rows import check_rows
+from mainline.data.rows import check_rows, empty_columns
 from mainline.project import column
 
 
@@ -139,3 +139,15 @@ def test_a_check_that_fails_itself_says_so() -> None:
         "fails broken (the check itself fails: RuntimeError)",
         "fails other (the check itself fails: KeyError)",
     }
+
+
+def test_a_column_without_any_value_is_told_of() -> None:
+    class Some(pa.DataFrameModel):
+        a: float = column(nullable=True)
+        b: float = column()
+        y: float = column(nullable=True)
+
+    rows = pd.DataFrame({"a": [None] * 2, "b": [None] * 2, "y": [None] * 2, "_batch": "x.csv", "_line": [2, 3]})
+    (found,) = empty_columns(rows, Some.to_schema(), "y")
+    assert (found.column, found.level, found.batch) == ("a", "warning", "x.csv")
+    assert empty_columns(rows.assign(a=[None, 1.0]), Some.to_schema(), "y") == []

@@ -36,7 +36,7 @@ def test_sentence_names_column_check_values_rows_and_hint() -> None:
 def test_to_dict_is_ready_for_json() -> None:
     found = Violation.of_rows("a", "is late", rows([pd.Timestamp("2020-01-31 10:00"), float("nan"), 1e12]), 3)
     record = json.loads(json.dumps(found.to_dict(), allow_nan=False))
-    assert [example["value"] for example in record["examples"]] == ["2020-01-31", None, 10**12]
+    assert [example["value"] for example in record["examples"]] == ["2020-01-31T10:00:00", None, 10**12]
     assert set(record) == {"column", "check", "count", "share", "batch", "line", "examples", "hint", "level"}
 
 
@@ -46,3 +46,10 @@ def test_to_dict_is_ready_for_json() -> None:
 )
 def test_plain(value, plain) -> None:
     assert _plain(value) == plain and type(_plain(value)) is type(plain)
+
+
+def test_long_values_are_cut_and_times_keep_their_hour() -> None:
+    rows = pd.DataFrame({"a": ["x" * 5000], "_batch": ["a.csv"], "_line": [2]})
+    said = Violation.of_rows("a", "is wrong", rows, 1).sentence()
+    assert len(said) < 150 and "(5,000 characters)" in said
+    assert _plain(pd.Timestamp("2024-02-29 22:00")) == "2024-02-29T22:00:00"

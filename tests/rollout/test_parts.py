@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import time
+from collections import Counter
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -26,10 +27,11 @@ from mainline.rollout.measures import EDGES, Pairs, Share
 from mainline.rollout.plan import describe, make_plan, read_plan
 from mainline.rollout.processes import Process, Processes
 from mainline.rollout.records import Paired, Records, Tail
-from mainline.rollout.rehearsal import requests
+from mainline.rollout.rehearsal import Rehearsed, requests, tell
 from mainline.rollout.statistics import Mean, Window
 from mainline.rollout.tally import Reading, Tally, advance, buckets, read_tally
 from mainline.rollout.timeline import write_timeline
+from mainline.rollout.traffic import Answers
 from mainline.rollout.view import Lines, view
 
 
@@ -248,3 +250,19 @@ def test_replayed_rows_have_the_fields_of_golden_requests(tmp_path: Path) -> Non
         requests(tmp_path, golden)
     (tmp_path / "2009-06.csv").write_text("job,age,y\nadmin,30,no\n,41,yes\n")
     assert requests(tmp_path, golden) == [{"age": 30, "job": "admin"}, {"age": 41, "job": None}]
+
+
+def test_the_end_of_a_log_begins_with_what_was_raised(tmp_path: Path) -> None:
+    process = Process("one", "candidate", "r", 1, 1, 0.0, 0.0)
+    lines = ["  File x", "ValueError: no such thing: 'False'", "", "[ERROR] startup failed", "[ERROR] startup failed"]
+    (tmp_path / "one.log").write_text("\n".join(lines), encoding="utf-8")
+    assert Processes(tmp_path).tail(process) == "ValueError: no such thing: 'False' | [ERROR] startup failed"
+    (tmp_path / "one.log").write_text("a\nb\nc\nd\n", encoding="utf-8")
+    assert Processes(tmp_path).tail(process, 2) == "c | d"
+
+
+def test_users_that_came_too_fast_are_told_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for behind in (0, 1):
+        answers = Answers(statuses=Counter({200: 1}), seconds=[0.1], behind=behind)
+        tell(Rehearsed(Tick("abort", "too slow", State("staging"), {}), "r", answers), tmp_path)
+        assert ("rollout.rehearsal.rate" in "".join(capsys.readouterr())) == bool(behind)

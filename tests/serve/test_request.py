@@ -16,6 +16,7 @@ from pandera.errors import SchemaErrors
 from bank.schema import Row
 from mainline.errors import UserError
 from mainline.project import Marks, column, load_schema
+from mainline.serve.model import example
 from mainline.serve.request import Checker, Refused, make_checker, read_rows
 
 COLUMNS = ("age", "balance", "campaign", "pdays", "previous", "job", "marital", "education", "default", "housing",
@@ -353,3 +354,14 @@ def test_a_check_costs_microseconds(bank: Checker, row: dict[str, Any]) -> None:
 
     text = json.dumps(row)
     assert best(lambda: bank.check([row])) < 100 * best(lambda: json.loads(text))
+
+
+def test_the_row_that_warms_the_service_up_has_the_types_of_the_schema() -> None:
+    checker = every_checker(columns=["flag", "small"])
+    bins = {
+        "flag": {"values": ["False", "True"], "edges": [], "counts": [1, 5, 0, 0]},
+        "small": {"values": None, "edges": [2.0, 3.0], "counts": [1, 5, 1, 0]},
+    }
+    made = example({"columns": bins}, checker)
+    assert made == {"flag": True, "small": 3} and type(made["flag"]) is bool
+    assert checker.check([made]).problems == []

@@ -200,3 +200,12 @@ def test_the_same_model_gives_the_same_bytes_in_another_process(tmp_path: Path) 
     assert done.stdout.strip() == here["found"], done.stderr
     assert not list(tmp_path.iterdir()), "ONNX Runtime leaves an id of the machine below the home folder"
     assert here["made"].facts["sha256"] == hashlib.sha256(here["made"].onnx).hexdigest()
+
+
+def test_columns_may_have_names_that_the_converter_would_change(rows_for: Callable[..., pd.DataFrame]) -> None:
+    rows = rows_for().rename(columns={"a": "a b", "b": "a_b", "word": "Straße/m²"})
+    names = ["a b", "a_b", "Straße/m²"]
+    parts = [("n", SimpleImputer(), names[:2]), ("w", OneHotEncoder(handle_unknown="ignore"), names[2:])]
+    fitted = Pipeline([("features", ColumnTransformer(parts)), ("model", LogisticRegression())])
+    made = export(fitted.fit(rows[names], rows["binary"]), rows, names, 1)
+    assert made.facts["path"] == "onnx", made.facts

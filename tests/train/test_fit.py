@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import brier_score_loss, log_loss
@@ -191,3 +192,10 @@ def test_a_calibration_share_without_every_class_is_refused(project_for, setting
         fit(rows, target, project_for(), settings_for(**multiclass()))
     with pytest.raises(UserError, match="newest 0 training rows"):
         fit(rows.head(4), np.array([0, 1, 0, 1]), project_for(), settings_for())
+
+
+def test_features_that_do_not_fit_are_a_mistake_of_the_project(project_for, settings_for, rows_for) -> None:
+    rows = rows_for()
+    for build in (lambda columns: None.build, lambda columns: ColumnTransformer([("a", "passthrough", ["word"])])):
+        with pytest.raises(UserError, match="features.py"):
+            fit(rows, rows["binary"].to_numpy(), project_for(build_features=build), settings_for(**PLAIN))

@@ -105,7 +105,9 @@ def remote_integrity(root: Path = Path()) -> Finding:
     if "://" not in section["url"]:
         section["url"] = str((root / ".dvc" / section["url"]).resolve())
     try:
-        return Finding(tuple(_lacking(root, name, section, outputs, cache)), note=f"{len(outputs)} outputs asked for")
+        lacking = _lacking(root, name, section, outputs, cache)
+        faults = [f"{item}{' (`dvc push` puts it there)' if number == 0 else ''}" for number, item in enumerate(lacking)]
+        return Finding(tuple(faults), note=f"{len(outputs)} outputs asked for")
     except UserError as error:
         return Finding((error.problem,), known=False)
 

@@ -11,6 +11,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
 from mainline.errors import UserError
+from mainline.project import broken
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,7 +73,7 @@ def fit(rows: pd.DataFrame, target: NDArray[np.generic], project: Project, setti
 
         searched = search(rows, target, project, settings, first)
         arguments |= searched["best"]
-    final = _pipeline(project, settings, columns, arguments).fit(rows, target)
+    final = _fitted(_pipeline(project, settings, columns, arguments), rows, target, project)
     held = 0
     if settings.model.task != "regression" and settings.model.calibration.method != "none":
         held = round(len(rows) * settings.model.calibration.share)
@@ -95,7 +96,17 @@ def _pipeline(project: Project, settings: Settings, columns: list[str], argument
             f"params.yaml: model.estimator {arguments}: {error}",
             f"use the arguments of build() in src/{project.name}/model.py",
         ) from error
-    return Pipeline([("features", project.build_features(columns)), ("model", estimator)])
+    try:
+        return Pipeline([("features", project.build_features(columns)), ("model", estimator)])
+    except Exception as error:
+        raise broken(project.name, "features.py", error) from error
+
+
+def _fitted(pipeline: Pipeline, rows: pd.DataFrame, target: NDArray[np.generic], project: Project) -> Pipeline:
+    try:
+        return pipeline.fit(rows, target)
+    except Exception as error:  # whatever the project's own features and estimator raise
+        raise broken(project.name, "features.py or model.py", error) from error
 
 
 def _check_calibration(target: NDArray[np.generic], held: int) -> None:
