@@ -106,7 +106,9 @@ def remote_integrity(root: Path = Path()) -> Finding:
         section["url"] = str((root / ".dvc" / section["url"]).resolve())
     try:
         lacking = _lacking(root, name, section, outputs, cache)
-        faults = [f"{item}{' (`dvc push` puts it there)' if number == 0 else ''}" for number, item in enumerate(lacking)]
+        faults = [
+            f"{item}{' (`dvc push` puts it there)' if number == 0 else ''}" for number, item in enumerate(lacking)
+        ]
         return Finding(tuple(faults), note=f"{len(outputs)} outputs asked for")
     except UserError as error:
         return Finding((error.problem,), known=False)
