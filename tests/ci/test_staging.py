@@ -39,6 +39,7 @@ def test_what_passed_stands_in_staging_and_what_failed_does_not(deploy: Deploy) 
 
 def test_answers_are_held_to_the_tolerance() -> None:
     wanted = [{"probability": 0.5}, {"probability": 0.25}]
+    assert "1 answers" in _held([{"value": 36.867105204}], [{"value": 36.867107389}], 1e-6)
     assert "2 answers" in _held(wanted, [{"probability": 0.5}, {"probability": 0.25 + 9e-7}], 1e-6)
     for off in (0.25 + 2e-6, math.nan):
         with pytest.raises(UserError, match="row 2: probability"):

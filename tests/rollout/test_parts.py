@@ -153,6 +153,8 @@ def test_an_answer_is_the_models_or_it_is_told() -> None:
     assert _differs({"probability": 0.2500004, "decision": False}, wanted, 1e-6) == ""
     assert "probability is 0.26" in _differs({"probability": 0.26, "decision": False}, wanted, 1e-6)
     assert "decision is True" in _differs({"probability": 0.25, "decision": True}, wanted, 1e-6)
+    assert _differs({"value": 36.867107389}, {"value": 36.867105204}, 1e-6) == ""  # relative, as parity was proven
+    assert "value is 36.8672" in _differs({"value": 36.8672}, {"value": 36.867105204}, 1e-6)
     assert "probability is None" in _differs({"probability": None}, wanted, 1e-6)
     assert "nan" in _differs({"probability": float("nan"), "decision": False}, wanted, 1e-6)
     assert "probabilities: a is" in _differs({"probabilities": {"a": 1.0}}, {"probabilities": {"a": 0.5}}, 1e-6)

@@ -21,6 +21,7 @@ from mainline.compare.scoring import environment
 from mainline.config import load_settings
 from mainline.errors import UserError
 from mainline.files import read_json
+from mainline.release.golden import apart
 from mainline.release.ledger import Deploy, Transition
 from mainline.release.store import Release
 from mainline.rollout.contract import ask, check_golden, connected, ready
@@ -181,7 +182,7 @@ def _held(wanted: Sequence[Mapping[str, float]], got: Sequence[Mapping[str, floa
     far = 0.0
     for number, (have, want) in enumerate(zip(got, wanted, strict=True), 1):
         for name, value in want.items():
-            off = abs(have[name] - value)
+            off = apart(have[name], value)
             if not off <= tolerance:
                 raise UserError(f"row {number}: {name} is {have[name]!r}, the model says {value!r}", "")
             far = max(far, off)

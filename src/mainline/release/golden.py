@@ -97,6 +97,11 @@ def answer(value: Any, training: Mapping[str, Any], threshold: float) -> dict[st
     return {"probabilities": named, "decision": max(named, key=lambda name: named[name])}
 
 
+def apart(found: float, wanted: float) -> float:
+    """Return how far an answer is off: relative where ``wanted`` is beyond 1, as when the fast path was proven."""
+    return abs(found - wanted) / max(abs(wanted), 1.0)
+
+
 def plain(value: Any) -> Any:
     """Return ``value`` as JSON has it; missing is None, a time is ISO 8601."""
     if value is None or value != value:

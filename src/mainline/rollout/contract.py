@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from mainline.release.golden import apart
 from mainline.rollout.measures import Pairs
 from mainline.rollout.records import Paired, Slicer
 
@@ -108,7 +109,7 @@ def _differs(got: Mapping[str, Any], expected: Mapping[str, Any], tolerance: flo
             if inner := _differs(found if isinstance(found, Mapping) else {}, wanted, tolerance):
                 return f"{name}: {inner}"
         elif isinstance(wanted, float) and not isinstance(wanted, bool):
-            if not isinstance(found, float | int) or not abs(found - wanted) <= tolerance:
+            if not isinstance(found, float | int) or not apart(found, wanted) <= tolerance:
                 return f"{name} is {found!r}, the model says {wanted!r} (tolerance {tolerance:g})"
         elif found != wanted:
             return f"{name} is {found!r}, the model says {wanted!r}"
