@@ -44,9 +44,9 @@ def rehearse(release: str | None, environment: str, mode: str | None) -> Rehears
         UserError: there is nothing to try or to replay, or something does not run.
     """
     settings = load_settings()
-    if settings.serve.api_key_env:
+    if (name := settings.serve.api_key_env) and not os.environ.get(name):
         # These services answer nobody else and end with this command: any key will do.
-        os.environ.setdefault(settings.serve.api_key_env, secrets.token_hex(16))
+        os.environ[name] = secrets.token_hex(16)
     of = controller(environment, by="mainline rollout rehearse", tied=True)
     stop(of)
     state = of.state()

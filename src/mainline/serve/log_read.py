@@ -42,25 +42,29 @@ class Stored:
 
     def last(self) -> str:
         """Return the newest time in the file's last whole lines, as the log writes times; empty if there is none."""
-        return max(map(_time, self._tail()), default="")
+        return max((time for _, time in self._tail()), default="")
 
     def predicted(self) -> str:
         """Return when the file's newest prediction was made; of outcomes alone, when the file was begun.
 
         The time of an outcome is whatever its sender says: it may lie years before or after its arrival.
         """
-        return max(map(_time, filter(_predicts, self._tail())), default=self.first())
+        return max((time for predicts, time in self._tail() if predicts), default=self.first())
 
-    def _tail(self) -> list[Record]:
-        """Return the file's last whole records, so many that a prediction is among them if the file holds any."""
+    def _tail(self) -> list[tuple[bool, str]]:
+        """Return of the last whole records whether each is a prediction, and its time.
+
+        They are so many that a prediction is among them if the file holds any.
+        """
         length = TAIL
         with self.fs.open(self.path, "rb") as stream:
             while True:
                 stream.seek(max(0, self.size - length))
                 lines = stream.read().split(b"\n")[:-1]
-                records = [record for line in lines if (record := _parse(line)) is not None]
-                if length >= self.size or any(map(_predicts, records)):
-                    return records
+                found = (record for line in lines if (record := _parse(line)) is not None)
+                told = [(record.get("kind") == "prediction", _time(record)) for record in found]
+                if length >= self.size or any(predicts for predicts, _ in told):
+                    return told
                 length *= 16
 
 
@@ -180,10 +184,6 @@ def file_system(place: Path | str) -> tuple[Any, str]:
 
 def _time(record: Record) -> str:
     return str(record.get("time", ""))
-
-
-def _predicts(record: Record) -> bool:
-    return record.get("kind") == "prediction"
 
 
 def _parse(line: bytes) -> Record | None:
