@@ -274,11 +274,7 @@ def _feedback(loaded: Loaded, body: bytes) -> Answer:
     if (words := rule.fault(outcome)) is not None:
         raise Refused(422, f"outcome: {words}: allowed is {json.dumps(rule.allowed())}")
     kept = loaded.log.put({
-        "kind": "feedback",
-        "time": when or stamp(),
-        "request_id": request_id,
-        "row": row,
-        "outcome": outcome,
+        "kind": "feedback", "time": when or stamp(), "request_id": request_id, "row": row, "outcome": outcome,
     })  # fmt: skip
     if not kept:
         return 503, {"error": "the outcome was not kept: the prediction log cannot be written; send it again later"}
