@@ -33,7 +33,9 @@ def add(deploy: Deploy, release: str, digests: dict[str, str], *events: Event) -
 
 
 def trying(deploy: Deploy, release: str) -> None:
-    state = replace(deploy.state("production"), candidate=release, phase="canary", weight=5, started="2026-01-01")
+    state = replace(
+        deploy.state("production"), candidate=release, phase="canary", weight=5, started="2026-01-01T00:00:00+00:00"
+    )
     deploy.commit("try", expect=deploy.head(), states=[state])
 
 

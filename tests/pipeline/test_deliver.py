@@ -55,7 +55,8 @@ def delivered(finished: Any, tmp_path_factory: pytest.TempPathFactory) -> Delive
     rollout = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))["rollout"]
     rollout["rehearsal"] |= {"rate": 60, "pairs": 60, "requests": 5, "seconds": 0.5}
     rollout["proxy"]["port"] = 0
-    change(clone, rollout=rollout | {"weights": [20, 100]})
+    # A service that asks for a key must get its users in the same way
+    change(clone, rollout=rollout | {"weights": [20, 100]}, serve={"api_key_env": "SERVICE_KEY"})
     return Delivered(clone, clone.run(*clone.program("mainline"), "deliver"))
 
 

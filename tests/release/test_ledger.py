@@ -375,6 +375,8 @@ def test_an_edit_that_was_not_committed_is_put_aside_and_said(
         ("step: 0", "step: 0\ncolour: red", "colour: Unexpected keyword argument"),
         ("phase: null", "phase: canery", "phase: Input should be"),
         ("stable: null", "stable: ../x", "stable: '../x' is no release id"),
+        ("started: null", "started: yesterday", "started: 'yesterday' is no time with its zone"),
+        ("started: null", "started: 2026-01-01", "started: '2026-01-01' is no time with its zone"),
         ("stable: null", "stable: [", "is not valid YAML"),
         ("stable: null", "stable: \udce9", "is not valid YAML"),
         ("stable: null\ncandidate: null", "stable: a\ncandidate: a", "candidate: a is the stable release already"),

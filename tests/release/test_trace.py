@@ -84,6 +84,12 @@ def test_without_the_store_commit_and_params_come_from_git(built: Any, log: Path
     assert release["params"]["model"]["seed"] == 20080505
     assert release["data"] is None
     assert [gap.split(":")[0] for gap in release["gaps"]] == ["store"]
+    # A fresh machine with a shallow clone has neither store nor commit; the rest is shown all the same
+    (elsewhere := tmp_path / "shallow").mkdir()
+    built.git("init", "--quiet", str(elsewhere))
+    (release,) = trace("r-1", read, str(log), deploy, root=elsewhere, store=tmp_path / "none").releases
+    assert release["entry"]["pull_request"] == 7 and release["params"] is None
+    assert [gap.split(":")[0] for gap in release["gaps"]] == ["store", "git", "params"]
 
 
 def test_an_unknown_request_says_where_it_was_looked_for(built: Any, log: Path) -> None:

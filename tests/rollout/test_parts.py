@@ -254,16 +254,19 @@ def test_rare_golden_rows_must_be_answered_right_and_say_nothing_of_the_usual_di
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked: list[tuple[int, float]] = []
+    keys: set[str] = set()
 
-    def ask(line: int, method: str, path: str, request: dict[str, float]) -> tuple[int, dict[str, object]]:
+    def ask(line: int, method: str, path: str, request: dict[str, float], key: str) -> tuple[int, dict[str, object]]:
         asked.append((line, request["x"]))
+        keys.add(key)
         return 200, {"predictions": [{"probability": request["x"], "decision": False}]}
 
     monkeypatch.setattr(contract, "connected", nullcontext)
     monkeypatch.setattr(contract, "ask", ask)
     rows = [{"request": {"x": x}, "expected": {"probability": x, "decision": False}} for x in (0.1, 0.2)]
     rare = {"request": {"x": 0.9}, "expected": {"probability": 0.9, "decision": False}, "rare": True}
-    found = contract.check_golden({"rows": [*rows, rare]}, 1, 2, None)
+    found = contract.check_golden({"rows": [*rows, rare]}, 1, 2, None, "sesame")
+    assert keys == {"sesame"}
     assert asked == [(1, 0.1), (1, 0.2), (1, 0.9), (2, 0.1), (2, 0.2)]
     assert found.fault == "" and found.rows == 3 and found.expected is not None and found.expected.all.n == 2
     rare["expected"] = {"probability": 0.8, "decision": False}

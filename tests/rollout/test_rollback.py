@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from mainline.errors import UserError
+from mainline.release.state import State
 from mainline.rollout import actions
-from mainline.rollout.rollback import roll_back
+from mainline.rollout.rollback import choose, roll_back
 
 from .test_controller import killed_at
 
@@ -83,6 +84,16 @@ def test_a_release_that_does_not_get_ready_again_leaves_stable_where_it_is(stage
     ):
         roll_back(stage.controller, nothing)
     assert (stage.state().stable, traffic.answers.failed) == ("second", 0)
+
+
+def test_what_serves_already_is_no_place_to_go_back_to() -> None:
+    # "one" was promoted, left for "two", and promoted again
+    state = State("production", stable="one", previous=("two", "one"))
+    with pytest.raises(UserError, match="one serves already"):
+        choose(state, "one")
+    assert choose(state, None) == "two" and choose(replace(state, previous=("one", "two")), None) == "two"
+    with pytest.raises(UserError, match="there is no release before one"):
+        choose(replace(state, previous=("one",)), None)
 
 
 def test_without_a_proxy_here_only_git_changes(stage_for) -> None:

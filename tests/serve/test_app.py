@@ -187,6 +187,7 @@ def test_the_log_gets_every_prediction_and_its_outcome(serve: Serve, row: dict[s
         ({"request_id": "a", "outcome": "yes", "row": -1}, "row"),
         ({"request_id": "a", "outcome": "yes", "row": True}, "row"),
         ({"request_id": "a", "outcome": "yes", "time": "soon"}, "time: is not a date"),
+        ({"request_id": "a", "outcome": "yes", "time": "2009-13-01T00:00:00Z"}, "time: is not a date"),
         ({"request_id": "a", "outcome": "yes", "when": 1}, "when: is not a field"),
     ],
 )  # fmt: skip
@@ -247,6 +248,10 @@ def test_nothing_that_happens_to_the_log_reaches_a_prediction(serve: Serve, row:
     log.close()
     assert served.ask("/predict", row)[0] == 200
     assert served.metric("mainline_log_dropped_total") == 1
+    # An outcome is nothing but its record: who sends it must hear that it is lost
+    status, _, answer = served.ask("/feedback", {"request_id": "a", "outcome": "yes"})
+    assert status == 503 and "send it again" in answer["error"]
+    assert served.metric("mainline_feedback_total") == 0
 
 
 def test_the_exact_path_answers_the_same(serve: Serve, row: dict[str, Any], outputs: Any) -> None:

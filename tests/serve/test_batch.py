@@ -19,8 +19,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import psutil
+import pyarrow as pa
 import pytest
 import yaml
+from pyarrow import parquet
 from typer.testing import CliRunner
 
 from mainline.cli import app
@@ -353,6 +355,9 @@ def test_mistakes_of_the_call_are_told(here: Path, rows, monkeypatch) -> None:
         ((here / "none.csv", here / "out.csv"), "no such file"),
         (("rows.csv", here / "out.xlsx"), "neither *.csv nor *.parquet"),
         (("rows.csv", "rows.csv"), "is the input"),
+        ((f"file://{Path('rows.csv').resolve()}", "rows.csv"), "is the input"),
+        (("rows.csv", f"file://{Path('rows.csv').resolve()}"), "is the input"),
+        (("data", "data/out.csv"), "lies in the folder that is read"),
         (("params.yaml", here / "out.csv"), "its name must end in"),
         (("what://x/y.csv", here / "out.csv"), "cannot be reached"),
         (("rows.csv", here / "out.csv", "--dask", "tcp://127.0.0.1:9"), "no Dask scheduler answers"),
@@ -365,6 +370,15 @@ def test_mistakes_of_the_call_are_told(here: Path, rows, monkeypatch) -> None:
     (here / "in.parquet").write_bytes(b"PAR1 nothing")
     code, said = invoke("score", here / "in.parquet", here / "out.csv")
     assert code == 1 and "in.parquet: not readable as Parquet" in said
+    arrow = pa.Table.from_pandas(rows.head(9), preserve_index=False)
+    place = arrow.column_names.index("job")
+    parquet.write_table(arrow.set_column(place, "job", pa.array([["admin."]] * 9)), here / "in.parquet")
+    code, said = invoke("score", here / "in.parquet", here / "out.csv")
+    assert code == 1 and "9 of the rows (100.00%) refused" in said
+    whole = (here / "in.parquet").read_bytes()
+    (here / "in.parquet").write_bytes(whole[:100] + bytes(600) + whole[700:])
+    code, said = invoke("score", here / "in.parquet", here / "out.csv")
+    assert code == 1 and "in.parquet: damaged from row 1 on" in said
     (here / "in").mkdir()
     rows.head(9).to_csv(here / "in" / "a.csv", index=False)
     rows.head(9).drop(columns="row_id").to_csv(here / "in" / "b.csv", index=False)

@@ -74,6 +74,12 @@ def test_a_record_that_never_ends_is_stopped_before_it_fills_the_memory(monkeypa
     assert len(read) < 20
 
 
+def test_quotes_within_bare_values_stop_with_the_line_of_the_first() -> None:
+    # Arrow takes them for letters, and then no line can be told any more
+    with pytest.raises(UserError, match="x.csv:12: a quote stands in a value"):
+        read_cells("x.csv", b'1,2\n3,4\n5,5" x\n7,8\n9,6" y\n', ("a", "b"), ["b"], 10)
+
+
 def test_a_head_without_rows_has_no_part() -> None:
     for text in (b"a,b", b"a,b\n", b"\xef\xbb\xbfa,b\r\n"):
         stream = io.BytesIO(text)

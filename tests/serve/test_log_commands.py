@@ -111,7 +111,7 @@ def test_export_between_two_times_takes_the_first_and_leaves_the_last(scratch, l
     assert code == 1 and "out.xlsx" in said
 
 
-def test_files_outside_the_times_are_not_even_opened(log: Path, monkeypatch) -> None:
+def test_files_that_end_before_the_times_are_opened_for_their_end_alone(log: Path, monkeypatch) -> None:
     opened = []
     stored = find(log)
     real = type(stored[0].fs).open
@@ -121,8 +121,40 @@ def test_files_outside_the_times_are_not_even_opened(log: Path, monkeypatch) -> 
         return real(self, path, *arguments, **options)
 
     monkeypatch.setattr(type(stored[0].fs), "open", spy)
-    assert [item["request_id"] for item in read_between(log, until="2009-06-02T00:00:00.000Z")] == ["a", "b"]
-    assert opened == ["20090601T080000-1-aaaa.jsonl"]
+    assert [item["request_id"] for item in read_between(log, since="2009-06-02T08:15:00.000Z")] == ["c", "d"]
+    assert opened == ["20090601T080000-1-aaaa.jsonl", "20090602T080000-2-bbbb.jsonl.open"]
+
+
+def test_an_outcome_belongs_to_the_time_that_it_tells_of_whenever_it_came(scratch, log: Path) -> None:
+    write(log, "20090901T080000-3-cccc.jsonl", record("late", "02T00:00:00", kind="feedback"))
+    assert [item["request_id"] for item in read_between(log, until="2009-06-02T08:00:00.000Z")] == ["a", "b", "late"]
+
+
+def test_a_file_that_ends_with_a_long_record_or_many_outcomes_is_found_by_its_time(tmp_path: Path) -> None:
+    long, many = record("long", "02T08:00:00", features={"note": "x" * 200_000}), record("p", "02T09:00:00")
+    write(tmp_path, "20090602T080000-1-aaaa.jsonl", long)
+    dump = [record(f"o{number}", "01T00:00:00", kind="feedback") for number in range(2000)]
+    write(tmp_path, "20090602T080000-2-bbbb.jsonl", many, *dump)
+    assert [item["request_id"] for item in read_between(tmp_path, since="2009-06-02T00:00:00.000Z")] == ["long", "p"]
+    assert [item["request_id"] for item in newest(tmp_path, 5)] == ["long", "p"]
+
+
+@pytest.mark.parametrize(
+    ("predicted", "outcome", "gone"),
+    [("2009-06-01", "9999-12-31", True), ("now", "1990-01-01", False), ("", "1990-01-01", False)],
+    ids=["future", "past", "outcomes alone"],
+)
+def test_the_time_of_an_outcome_neither_keeps_a_file_nor_loses_one(
+    scratch, predicted: str, outcome: str, gone: bool
+) -> None:
+    folder, now = scratch.folder / "other", time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime())
+    began = "20090601T000000" if gone else time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+    made = (
+        [record("a", "") | {"time": now if predicted == "now" else f"{predicted}T00:00:00.000Z"}] if predicted else []
+    )
+    write(folder, f"{began}-1-aaaa.jsonl", *made, record("a", "", "feedback") | {"time": f"{outcome}T00:00:00.000Z"})
+    assert scratch.run("log", "expire", "--log", "other")[0] == 0
+    assert list(folder.iterdir()) == [] if gone else len(list(folder.iterdir())) == 1
 
 
 def test_a_column_of_mixed_types_becomes_text(tmp_path: Path) -> None:
@@ -144,7 +176,7 @@ def test_expire_deletes_whole_files_past_the_limit_and_rewrites_none(scratch, lo
     bytes_before = young.read_bytes()
     names = {path.name for path in log.iterdir()}
     code, said = scratch.run("log", "expire", "--dry-run")
-    assert code == 0 and "would delete 20090601T080000-1-aaaa.jsonl: newest record 2009-06-02T08:00:00.000Z" in said
+    assert code == 0 and "would delete 20090601T080000-1-aaaa.jsonl: newest prediction 2009-06-01T09:00:00.000Z" in said
     assert "2 file(s) to delete" in said and len(list(log.iterdir())) == len(names)
     code, said = scratch.run("log", "expire")
     assert code == 0 and "2 file(s) deleted" in said
@@ -236,6 +268,16 @@ def test_what_the_store_does_not_take_or_does_not_give_back_stays_here(log: Path
     with pytest.raises(UserError, match="is not what was put there"):
         list(ship(log, f"file://{tmp_path}/store"))
     assert len(list(log.glob("20*.jsonl"))) == 2
+    # Another one is faster, and done with a file when this has just read it back
+    monkeypatch.undo()
+    real = LocalFileSystem.open
+
+    def late(self: Any, there: str, mode: str = "rb", **more: Any) -> Any:
+        (log / Path(there).name).unlink()
+        return real(self, there, mode, **more)
+
+    monkeypatch.setattr(LocalFileSystem, "open", late)
+    assert len(list(ship(log, f"file://{tmp_path}/store"))) == 2
 
 
 def test_a_service_with_a_uri_ships_each_closed_file_without_waiting(

@@ -17,7 +17,7 @@ from bank.schema import Row
 from mainline.errors import UserError
 from mainline.project import Marks, column, load_schema
 from mainline.serve.model import example
-from mainline.serve.request import Checker, Refused, make_checker, read_rows
+from mainline.serve.request import SHOWN, Checker, Refused, make_checker, read_rows
 
 COLUMNS = ("age", "balance", "campaign", "pdays", "previous", "job", "marital", "education", "default", "housing",
            "loan", "contact", "poutcome")  # fmt: skip
@@ -236,6 +236,13 @@ def test_every_problem_of_every_row_is_told_at_once(bank: Checker, row: dict[str
     assert [(item["row"], item["field"]) for item in problems] == [
         (0, "age"), (0, "job"), *((1, name) for name in bank.rules if name in COLUMNS),
     ]  # fmt: skip
+
+
+def test_a_hint_is_looked_for_only_where_it_is_shown(bank: Checker, row: dict[str, Any], monkeypatch) -> None:
+    looked = []
+    monkeypatch.setattr("difflib.get_close_matches", lambda *_: looked.append(1) or [])
+    assert len(bank.check([row | {f"field{number}": 1 for number in range(5 * SHOWN)}]).problems) == 5 * SHOWN
+    assert len(looked) == SHOWN, "each costs a good part of a millisecond, and a body holds tens of thousands"
 
 
 def test_a_column_of_the_schema_that_the_model_does_not_need_may_be_sent_and_is_checked(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import secrets
 import shutil
 import statistics
 import subprocess
@@ -24,7 +25,7 @@ from mainline.files import read_json
 from mainline.release.golden import apart
 from mainline.release.ledger import Deploy, Transition
 from mainline.release.store import Release
-from mainline.rollout.contract import ask, check_golden, connected, ready
+from mainline.rollout.contract import ask, check_golden, connected, key_in, ready
 from mainline.rollout.plane import serve
 from mainline.rollout.processes import Process, Processes, alive, free_port
 
@@ -78,22 +79,26 @@ def enter(release: str, found: Mapping[str, Any], deploy: Deploy) -> bool:
 
 def _over_http(release: Release, golden: Mapping[str, Any], work: Path, requests: int) -> list[Check]:
     port, ids = free_port(), Processes(work / "processes", tied=True)
-    with _running(ids, serve(release.bento, port, "stable", work / "log"), port) as process:
+    name = load_settings(release.bento / "src" / "params.yaml").serve.api_key_env
+    # The service answers nobody but this: where its key is not known, any will do.
+    key = (key_in(name) or secrets.token_hex(16)) if name else ""
+    own = {name: key} if name else {}
+    with _running(ids, serve(release.bento, port, "stable", work / "log"), port, own) as process:
         end = time.monotonic() + load_settings().rollout.ready_seconds
         while not ready(port, release.id):
             if time.monotonic() > end or not alive(process):
                 return [_check("ready", False, f"not ready: {ids.tail(process) or 'it said nothing'}")]
             time.sleep(0.1)
         checks = [_check("ready", True, f"/readyz names {release.id}")]
-        fault = check_golden(golden, port, None, None).fault
+        fault = check_golden(golden, port, None, None, key).fault
         rows = len(golden.get("rows") or ())
         checks.append(_check("golden rows, HTTP", not fault, fault or f"{rows} answers are the model's"))
-        checks.append(_judged("contract", lambda: _contract(port, golden)))
-        checks.append(_latency(port, golden, requests))
+        checks.append(_judged("contract", lambda: _contract(port, golden, key)))
+        checks.append(_latency(port, golden, requests, key))
     return checks
 
 
-def _contract(port: int, golden: Mapping[str, Any]) -> str:
+def _contract(port: int, golden: Mapping[str, Any], key: str) -> str:
     """Ask what no golden request asks: probes, metrics, a request that must be refused."""
     field = next(iter(golden["rows"][0]["request"]))
     broken = dict(golden["rows"][0]["request"])
@@ -103,7 +108,7 @@ def _contract(port: int, golden: Mapping[str, Any]) -> str:
             status, _ = ask(line, "GET", path)
             if status != 200:
                 raise UserError(f"{path} answered {status}", "")
-        status, said = ask(line, "POST", "/predict", broken)
+        status, said = ask(line, "POST", "/predict", broken, key)
         named = [item.get("field") for item in said.get("problems") or ()]
         if status != 422 or field not in named:
             raise UserError(f"a request without {field} got {status} and {named}, not 422 naming it", "")
@@ -115,13 +120,13 @@ def _contract(port: int, golden: Mapping[str, Any]) -> str:
     return f"probes and metrics answer; a request without {field} is refused by name"
 
 
-def _latency(port: int, golden: Mapping[str, Any], requests: int) -> Check:
+def _latency(port: int, golden: Mapping[str, Any], requests: int, key: str = "") -> Check:
     limit, rows = load_settings().gates.latency_ms, golden["rows"]
     taken, failed = [], 0
     with connected(port) as line:
         for number in range(requests):
             began = time.perf_counter()
-            status, _ = ask(line, "POST", "/predict", rows[number % len(rows)]["request"])
+            status, _ = ask(line, "POST", "/predict", rows[number % len(rows)]["request"], key)
             taken.append(1000 * (time.perf_counter() - began))
             failed += status != 200
     p50, p99 = statistics.median(taken), sorted(taken)[int(0.99 * (len(taken) - 1))]
@@ -218,8 +223,8 @@ def _check(name: str, passed: bool, text: str) -> Check:
 
 
 @contextmanager
-def _running(ids: Processes, command: Sequence[str], port: int) -> Any:
-    process: Process = ids.start("staging", command, role="staging", port=port)
+def _running(ids: Processes, command: Sequence[str], port: int, own: Mapping[str, str]) -> Any:
+    process: Process = ids.start("staging", command, role="staging", port=port, environment=own)
     try:
         yield process
     finally:

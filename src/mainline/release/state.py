@@ -60,6 +60,8 @@ class State:
         found = [(key, f"{name!r} is no release id") for key, name in named if name and not NAME.fullmatch(name)]
         if not 0 <= self.weight <= 100:
             found.append(("weight", f"{self.weight} is not between 0 and 100"))
+        if self.started is not None and not _is_moment(self.started):
+            found.append(("started", f"{self.started!r} is no time with its zone, such as 2026-11-21T08:30:00Z"))
         if self.candidate is None:
             found += [(key, f"{value!r} without a candidate") for key, value in
                       (("phase", self.phase), ("weight", self.weight)) if value]  # fmt: skip
@@ -181,6 +183,13 @@ def plain(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return plain(value.tolist())
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _is_moment(text: str) -> bool:
+    try:
+        return dt.datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False
 
 
 def _validate(kind: type[T], content: Mapping[str, Any], where: str) -> T:

@@ -129,7 +129,11 @@ def _release(name: str, deploy: Deploy, root: Path, store: Path) -> dict[str, An
         gaps.append(f"git: commit {commit[:12]} is not here; git fetch origin {commit}")
     else:
         found["commit"] |= {"author": said[0], "time": said[1], "subject": said[2]}
-    text = (store / name / "params.yaml").read_text("utf-8") if manifest else text_at(commit, "params.yaml", root)
+    try:
+        text = (store / name / "params.yaml").read_text("utf-8") if manifest else text_at(commit, "params.yaml", root)
+    except (OSError, UserError) as error:
+        gaps.append(f"params: {error.problem if isinstance(error, UserError) else error}")
+        return found
     params = yaml.safe_load(text or "") or {}
     found["params"] = {key: params[key] for key in SHOWN if key in params}
     return found

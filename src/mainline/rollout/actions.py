@@ -44,6 +44,7 @@ class Actions:
 
     Attributes:
         golden: the golden requests of a release.
+        key: the API key that the services ask for; empty when they ask for none.
         by: who acts, for the ledger.
     """
 
@@ -55,6 +56,7 @@ class Actions:
     environment: Environment = "production"
     by: str = "mainline rollout"
     journals: Path = FOLDER
+    key: str = field(default="", repr=False)
     _head: str = field(default="", init=False)
 
     def journal(self, release: str) -> Journal:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import math
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,13 +35,21 @@ def ready(port: int, release: str, seconds: float = 2.0) -> bool:
     return status == 200 and content.get("ready") is True and content.get("release") == release
 
 
-def check_golden(golden: Mapping[str, Any], candidate: int, stable: int | None, slicer: Slicer | None) -> Golden:
+def key_in(name: str | None) -> str:
+    """Return the API key in the environment variable ``name`` (``serve.api_key_env``); empty when there is none."""
+    return os.environ.get(name, "") if name else ""
+
+
+def check_golden(
+    golden: Mapping[str, Any], candidate: int, stable: int | None, slicer: Slicer | None, key: str = ""
+) -> Golden:
     """Return what the golden requests show, sent past the proxy to the ports of candidate and stable.
 
     Args:
         golden: content of golden.json: ``rows`` of ``request`` and ``expected``, and a ``tolerance``. Rows that are
             marked ``rare`` must be answered right, but say nothing of how often candidate and stable differ.
         stable: None when there is no stable yet; then nothing is expected.
+        key: the API key that the services ask for; empty when they ask for none.
     """
     rows, tolerance = golden.get("rows") or [], float(golden.get("tolerance", 1e-6))
     if not rows:
@@ -49,7 +58,7 @@ def check_golden(golden: Mapping[str, Any], candidate: int, stable: int | None, 
     found = []
     with connected(candidate) as line:
         for number, row in enumerate(rows):
-            status, content = ask(line, "POST", "/predict", row["request"])
+            status, content = ask(line, "POST", "/predict", row["request"], key)
             answers = content.get("predictions") or [{}]
             fault = (
                 f"answered {status} {content}" if status != 200 else _differs(answers[0], row["expected"], tolerance)
@@ -62,7 +71,7 @@ def check_golden(golden: Mapping[str, Any], candidate: int, stable: int | None, 
         for row in rows:
             if row.get("rare"):
                 continue  # they are not how often the two differ among users
-            status, content = ask(line, "POST", "/predict", row["request"])
+            status, content = ask(line, "POST", "/predict", row["request"], key)
             if status == 200 and content.get("predictions"):
                 theirs, mine = content["predictions"][0], row["expected"]
                 found.append((_half(theirs, row["request"]), _half(mine, row["request"])))
@@ -70,11 +79,14 @@ def check_golden(golden: Mapping[str, Any], candidate: int, stable: int | None, 
     return Golden(len(rows), expected=paired.pairs if found else None)
 
 
-def ask(connection: http.client.HTTPConnection, method: str, path: str, content: Any = None) -> tuple[int, Any]:
+def ask(
+    connection: http.client.HTTPConnection, method: str, path: str, content: Any = None, key: str = ""
+) -> tuple[int, Any]:
     """Return status and JSON of an answer; status 0 and the error when there is none."""
     try:
         body = None if content is None else json.dumps(content)
-        connection.request(method, path, body, {"content-type": "application/json", **SHADOW})
+        known = {"x-api-key": key} if key else {}
+        connection.request(method, path, body, {"content-type": "application/json", **SHADOW, **known})
         answer = connection.getresponse()
         found = json.loads(answer.read() or b"{}")
         return answer.status, found if isinstance(found, dict) else {}

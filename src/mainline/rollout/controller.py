@@ -110,7 +110,8 @@ class Controller(Actions):
                 return self.abort(state, f"not ready after {waited:.0f} s ({most}): {said}", {})
             return self.hold(state, f"{candidate} is starting ({waited:.0f} s)", {}, None)
         stable = self.plane.upstream(STABLE, state.stable) if state.stable else None
-        found = check_golden(self.golden(candidate), port, stable.ports[0] if stable else None, self.observer.slicer)
+        beside = stable.ports[0] if stable else None
+        found = check_golden(self.golden(candidate), port, beside, self.observer.slicer, self.key)
         if found.fault:
             return self.abort(state, found.fault, {"golden": found.rows})
         if found.expected is not None:

@@ -18,6 +18,7 @@ from mainline.release.state import ENVIRONMENTS, Environment
 from mainline.release.store import find
 from mainline.rollout.actions import Tick
 from mainline.rollout.admin import remove_socket
+from mainline.rollout.contract import key_in
 from mainline.rollout.controller import Controller
 from mainline.rollout.observe import Observer
 from mainline.rollout.paired import Slicer
@@ -53,6 +54,7 @@ def controller(environment: str = "production", *, by: str = "mainline rollout",
                  settings.data.positive),
         environment=environment_of(environment),
         by=by,
+        key=key_in(settings.serve.api_key_env),
     )  # fmt: skip
 
 

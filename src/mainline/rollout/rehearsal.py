@@ -6,6 +6,8 @@ times are shorter (``rollout.rehearsal``). Nothing is left running.
 
 from __future__ import annotations
 
+import os
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +44,9 @@ def rehearse(release: str | None, environment: str, mode: str | None) -> Rehears
         UserError: there is nothing to try or to replay, or something does not run.
     """
     settings = load_settings()
+    if (name := settings.serve.api_key_env) and not os.environ.get(name):
+        # These services answer nobody else and end with this command: any key will do.
+        os.environ[name] = secrets.token_hex(16)
     of = controller(environment, by="mainline rollout rehearse", tied=True)
     stop(of)
     state = of.state()
@@ -67,7 +72,7 @@ def play(
         # Nobody can be served before there is a release that serves.
         tick = run(of, pause)
         return Rehearsed(tick, release, Answers())
-    with Traffic(of.plane.envoy.port, rows, rules.rate, rules.users) as traffic:
+    with Traffic(of.plane.envoy.port, rows, rules.rate, rules.users, key=of.key) as traffic:
         tick = run(of, pause)
     return Rehearsed(tick, release, traffic.answers)
 

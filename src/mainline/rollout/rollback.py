@@ -59,17 +59,20 @@ def choose(state: State, to: str | None) -> str:
     Raises:
         UserError: there is none, or ``to`` is not one of them.
     """
+    earlier = [name for name in state.previous if name != state.stable]
+    if to is not None and to == state.stable:
+        raise UserError(f"{state.environment}: {to} serves already", f"name one of: {', '.join(earlier) or '(none)'}")
     if to is not None and to not in state.previous:
         raise UserError(
             f"{state.environment}: {to} was never stable here before {state.stable or 'now'}",
-            f"name one of: {', '.join(state.previous) or '(none)'}; a new release takes `mainline rollout start`",
+            f"name one of: {', '.join(earlier) or '(none)'}; a new release takes `mainline rollout start`",
         )
-    if not state.previous:
+    if not earlier:
         raise UserError(
             f"{state.environment}: there is no release before {state.stable or '(none)'} to go back to",
             "`mainline rollout abort` takes out a candidate; `mainline rollout status` shows what runs",
         )
-    return to or state.previous[0]
+    return to or earlier[0]
 
 
 def have(actions: Actions, restore: Restore, release: str) -> None:

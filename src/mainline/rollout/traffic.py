@@ -47,10 +47,12 @@ class Traffic:
     """
 
     def __init__(
-        self, port: int, rows: Sequence[Mapping[str, Any]], rate: float, users: int, threads: int = THREADS
-    ) -> None:
+        self, port: int, rows: Sequence[Mapping[str, Any]], rate: float, users: int, threads: int = THREADS,
+        key: str = "",
+    ) -> None:  # fmt: skip
         self.answers = Answers()
         self._port, self._rate, self._users = port, rate, users
+        self._fixed = {"content-type": "application/json", **({"x-api-key": key} if key else {})}
         self._bodies = [json.dumps(row) for row in rows]
         self._next, self._begin = 0, 0.0
         self._lock, self._over = threading.Lock(), threading.Event()
@@ -92,7 +94,7 @@ class Traffic:
         fresh = connection.sock is None
         for _ in range(2):
             try:
-                headers = {"content-type": "application/json", "x-user-id": f"user-{number % self._users}"}
+                headers = {**self._fixed, "x-user-id": f"user-{number % self._users}"}
                 connection.request("POST", "/predict", self._bodies[number % len(self._bodies)], headers)
                 answer = connection.getresponse()
                 problem = answer.read()[:200].decode("utf-8", "replace")

@@ -261,25 +261,23 @@ def _feedback(loaded: Loaded, body: bytes) -> Answer:
         raise Refused(422, "request_id: is not the id of a request, as the prediction's answer gave it")
     if type(row) is not int or not 0 <= row < 2**31:
         raise Refused(422, "row: is not the number of a row, from 0")
-    rule, outcome = loaded.outcome, content.get("outcome")
+    rule, outcome, name = loaded.outcome, content.get("outcome"), "time"
     try:
         if when is not None:
             when = READERS["time"](when).isoformat(timespec="milliseconds") + "Z"
+        name = "outcome"
         if outcome is None:
             raise Refused(422, "outcome: is missing")
         outcome = rule.read(outcome)
     except Fault as fault:
-        name = "time" if when is not None and not str(when).endswith("Z") else "outcome"
         raise Refused(422, f"{name}: {fault}") from None
     if (words := rule.fault(outcome)) is not None:
         raise Refused(422, f"outcome: {words}: allowed is {json.dumps(rule.allowed())}")
-    loaded.log.put({
-        "kind": "feedback",
-        "time": when or stamp(),
-        "request_id": request_id,
-        "row": row,
-        "outcome": outcome,
+    kept = loaded.log.put({
+        "kind": "feedback", "time": when or stamp(), "request_id": request_id, "row": row, "outcome": outcome,
     })  # fmt: skip
+    if not kept:
+        return 503, {"error": "the outcome was not kept: the prediction log cannot be written; send it again later"}
     loaded.metrics.feedback()
     return 202, {"request_id": request_id, "row": row}
 

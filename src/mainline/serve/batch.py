@@ -9,7 +9,7 @@ from pathlib import Path
 from mainline import console
 from mainline.config import load_settings
 from mainline.errors import UserError
-from mainline.serve.batch_input import Part, find_sources, make_parts
+from mainline.serve.batch_input import Part, Source, find_sources, make_parts
 from mainline.serve.batch_model import BatchModel, fingerprint, load_batch_model, release
 from mainline.serve.batch_part import Done, Job, output_schema
 from mainline.serve.batch_parts import Parts, Totals
@@ -40,8 +40,7 @@ def score(where: str, output: str, workers: int, dask: str, advance: Callable[[i
         raise UserError(f"{output}: is neither *.csv nor *.parquet", "give the output one of these endings")
     sources = find_sources(where)
     remote = "://" in output
-    if not remote and any(Path(output).resolve() == Path(source.address).resolve() for source in sources):
-        raise UserError(f"{output}: is the input", "name another output")
+    _check_apart(where, sources, output)
     name = hashlib.sha256(output.encode()).hexdigest()[:12]
     parts = Parts(Path(".mainline/score") / name if remote else Path(f"{output}.parts"))
     mark = fingerprint()
@@ -61,6 +60,26 @@ def score(where: str, output: str, workers: int, dask: str, advance: Callable[[i
         totals = parts.totals(len(todo))
         parts.remove()
     return totals
+
+
+def _check_apart(where: str, sources: list[Source], output: str) -> None:
+    """Raise if writing ``output`` would write over an input, or make it one of the next run's."""
+    read = {_place(source.address) for source in sources}
+    for made in (output, f"{output}.rejected.csv"):
+        if _place(made) in read:
+            raise UserError(f"{made}: is the input", "name another output")
+    if "://" not in output and _place(str(Path(output).absolute().parent)) == _place(where):
+        raise UserError(
+            f"{output}: lies in the folder that is read: the same command would take it, or its parts, for input",
+            "name an output elsewhere",
+        )
+
+
+def _place(address: str) -> tuple[str, str]:
+    """Return file system and path, the same for every way to write them: a path, a link, file://…"""
+    fs, path = file_system(address)
+    kind = fs.protocol if isinstance(fs.protocol, str) else fs.protocol[0]
+    return kind, str(Path(path).resolve()) if kind == "file" else path
 
 
 def _run(todo: list[Part], job: Job, parts: Parts, workers: int, dask: str, step: Advance) -> None:

@@ -92,6 +92,7 @@ def column_of(cells: Any, rule: Rule, text: bool, interval: bool) -> Column:
         interval: whether the rule allows all numbers between two that it allows; then the least and the greatest
             speak for all of them.
     """
+    import numpy as np
     import pyarrow as pa
 
     nothing: Any = pa.nulls
@@ -100,10 +101,12 @@ def column_of(cells: Any, rule: Rule, text: bool, interval: bool) -> Column:
         array = array.dictionary_decode()
     if interval and (numbers := _numbers(array, rule, text)) is not None:
         return Numbers(numbers)
-    coded: Any = array.dictionary_encode(null_encoding="encode")
-    values = coded.dictionary.to_pylist()
-    read = [from_text(value, rule.kind) if text else from_parquet(value) for value in values]
-    return Distinct(read, coded.indices.to_numpy())
+    try:
+        coded: Any = array.dictionary_encode(null_encoding="encode")
+        values, which = coded.dictionary.to_pylist(), coded.indices.to_numpy()
+    except pa.ArrowNotImplementedError:  # lists and the like: refused one by one
+        values, which = array.to_pylist(), np.arange(len(array))
+    return Distinct([from_text(value, rule.kind) if text else from_parquet(value) for value in values], which)
 
 
 def _numbers(array: Any, rule: Rule, text: bool) -> NDArray[Any] | None:

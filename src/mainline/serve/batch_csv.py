@@ -161,6 +161,11 @@ def read_cells(file: str, text: bytes, names: tuple[str, ...], wanted: list[str]
         raise UserError(f"{file}: not readable as CSV from line {line} on: {error}", f"accepted: {ACCEPTED}") from error
     rows = table.num_rows + len(bad)
     starts = line + (_lines_before(text, rows) if b'"' in text else np.arange(rows, dtype=np.int64))
+    if len(starts) < rows:  # Arrow reads such a quote as a letter, and only then are there more records than line ends
+        raise UserError(
+            f"{file}:{_odd_line(text, line)}: a quote stands in a value that does not begin with one",
+            'put such a value in quotes, and write a quote within it twice ("")',
+        )
     ragged = [(int(starts[index]), fields) for index, fields in bad]
     return Cells(table, np.delete(starts, [index for index, _ in bad]), ragged)
 

@@ -115,12 +115,15 @@ def _slices(part: Part, wanted: list[str]) -> Iterator[Slice]:
     from pyarrow import parquet
 
     line = part.line
-    with open_bytes(part.address) as stream:
-        groups = list(range(part.start, part.end))
-        for batch in parquet.ParquetFile(stream).iter_batches(ROWS, groups, columns=wanted, use_threads=False):
-            table = pa.Table.from_batches([batch])
-            yield Slice(table, np.arange(line, line + table.num_rows), [])
-            line += table.num_rows
+    try:
+        with open_bytes(part.address) as stream:
+            groups = list(range(part.start, part.end))
+            for batch in parquet.ParquetFile(stream).iter_batches(ROWS, groups, columns=wanted, use_threads=False):
+                table = pa.Table.from_batches([batch])
+                yield Slice(table, np.arange(line, line + table.num_rows), [])
+                line += table.num_rows
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"{part.file}: damaged from row {line} on: {error}", "write the file again") from error
 
 
 def _score(piece: Slice, part: Part, job: Job, model: BatchModel, schema: Any) -> Scored:

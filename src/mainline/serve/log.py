@@ -109,19 +109,23 @@ class PredictionLog:
         """Records that the operating system has taken: they survive a kill of this process."""
         return self._written
 
-    def put(self, record: dict[str, Any]) -> None:
-        """Queue ``record`` (the log owns it from now on); never raises, never waits."""
+    def put(self, record: dict[str, Any]) -> bool:
+        """Queue ``record`` (the log owns it from now on); never raises, never waits.
+
+        Return whether it need not be sent again: it is queued, or its request is not in the sample.
+        """
         try:
             if self._sample < 1.0 and not sampled(str(record.get("request_id", "")), self._sample):
-                return
+                return True
             if "time" not in record:
                 record["time"] = stamp()
             if len(self._queue) < self._limit and not self._closing.is_set():
                 self._queue.append(record)
-                return
+                return True
         except Exception:  # a record of any shape may cost itself, never the prediction
             logger.warning("a prediction record could not be queued", exc_info=False)
         self._drop(1)
+        return False
 
     def close(self, seconds: float = 5.0) -> None:
         """Write what is queued, close the file, and stop; what cannot be written in ``seconds`` counts as dropped."""

@@ -58,12 +58,12 @@ def expire(place: str, dry_run: bool) -> None:
         return
     where = _place(place)
     files = expired(where, dt.datetime.now(dt.UTC) - dt.timedelta(days=days))
-    for file, newest_record in files:
+    for file, newest_one in files:
         if not dry_run:
             file.fs.rm_file(file.path)
-        console.say(f"{'would delete' if dry_run else 'deleted'} {file.name}: newest record {newest_record}")
+        console.say(f"{'would delete' if dry_run else 'deleted'} {file.name}: newest prediction {newest_one}")
     verb = "to delete" if dry_run else "deleted"
-    console.say(f"{len(files)} file(s) {verb} in {where}: no record younger than {days} days", "pass")
+    console.say(f"{len(files)} file(s) {verb} in {where}: no prediction younger than {days} days", "pass")
 
 
 def ship(place: str, uri: str) -> None:

@@ -13,7 +13,7 @@ from mainline.address import shown
 from mainline.errors import UserError
 from mainline.serve.log_files import OPEN, SEALED
 
-TAIL = 65_536  # bytes from the end of a file in which its last whole line is looked for
+TAIL = 65_536  # bytes from the end of a file in which its last prediction is looked for first
 Record = dict[str, Any]
 
 
@@ -42,11 +42,30 @@ class Stored:
 
     def last(self) -> str:
         """Return the newest time in the file's last whole lines, as the log writes times; empty if there is none."""
+        return max((time for _, time in self._tail()), default="")
+
+    def predicted(self) -> str:
+        """Return when the file's newest prediction was made; of outcomes alone, when the file was begun.
+
+        The time of an outcome is whatever its sender says: it may lie years before or after its arrival.
+        """
+        return max((time for predicts, time in self._tail() if predicts), default=self.first())
+
+    def _tail(self) -> list[tuple[bool, str]]:
+        """Return of the last whole records whether each is a prediction, and its time.
+
+        They are so many that a prediction is among them if the file holds any.
+        """
+        length = TAIL
         with self.fs.open(self.path, "rb") as stream:
-            stream.seek(max(0, self.size - TAIL))
-            lines = stream.read().split(b"\n")[:-1]
-        records = [record for line in lines if (record := _parse(line)) is not None]
-        return max((str(record.get("time", "")) for record in records), default="")
+            while True:
+                stream.seek(max(0, self.size - length))
+                lines = stream.read().split(b"\n")[:-1]
+                found = (record for line in lines if (record := _parse(line)) is not None)
+                told = [(record.get("kind") == "prediction", _time(record)) for record in found]
+                if length >= self.size or any(predicts for predicts, _ in told):
+                    return told
+                length *= 16
 
 
 class Records(Iterator[Record]):
@@ -97,13 +116,10 @@ def read(place: Path | str) -> Records:
 def read_between(place: Path | str, since: str = "", until: str = "") -> Records:
     """Return the records with ``since`` ≤ time < ``until`` (as the log writes times; empty: no bound).
 
-    Files that lie wholly outside are not read.
+    Files that end before ``since`` are not read. Those that begin after ``until`` are: an outcome comes later than the
+    time that it tells of.
     """
-    files = [
-        file
-        for file in find(place)
-        if (not until or file.first() < until) and (not since or not file.closed or file.last() >= since)
-    ]
+    files = [file for file in find(place) if not since or not file.closed or file.last() >= since]
     return Records(files, since, until)
 
 

@@ -86,6 +86,7 @@ def ship(folder: Path, uri: str) -> Iterator[tuple[str, int]]:
     for path in sorted(folder.glob(f"*{SEALED}")):
         there = f"{base}/{path.name}"
         try:
+            mine, size = sha256(path), path.stat().st_size
             fs.makedirs(base, exist_ok=True)
             fs.put_file(str(path), there)
             digest = hashlib.sha256()
@@ -101,10 +102,9 @@ def ship(folder: Path, uri: str) -> Iterator[tuple[str, int]]:
                 f"{uri}: {path.name} could not be shipped ({error}); it is still in {folder}",
                 "check address, keys and space, then run the same command again",
             ) from error
-        if digest.hexdigest() != sha256(path):
+        if digest.hexdigest() != mine:
             raise UserError(
                 f"{there}: is not what was put there; {path} is kept", "run the same command again, or check the store"
             )
-        size = path.stat().st_size
-        path.unlink()
+        path.unlink(missing_ok=True)
         yield path.name, size

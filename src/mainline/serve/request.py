@@ -161,7 +161,9 @@ class Checker:
                     found.problems.append(self._fault(index, name, given, words))
             clean[name] = value
         if known < len(row):
-            found.problems.extend(self._extra(index, name, row[name]) for name in row if name not in self.rules)
+            for name in row:
+                if name not in self.rules:
+                    found.problems.append(self._extra(index, name, len(found.problems) < SHOWN))
         return clean
 
     def _fault(self, index: int, name: str, value: Any, words: str) -> dict[str, Any]:
@@ -175,12 +177,14 @@ class Checker:
             made["hint"] = f"did you mean {match!r}?"
         return made
 
-    def _extra(self, index: int, name: str, value: Any) -> dict[str, Any]:
+    def _extra(self, index: int, name: str, shown: bool) -> dict[str, Any]:
         if name in self.later:
             words = "is known only after the event: a prediction may not use it"
             return _problem(index, name, None, words) | {"hint": "leave the field out"}
         # The value of a field that nobody declared may be personal: it is not sent back.
         made = _problem(index, name[:LONG], None, "is not a field of this model")
+        if not shown:  # a body of a thousand strange fields must not cost seconds of searching
+            return made
         close = {known.casefold(): known for known in self.rules}
         near = difflib.get_close_matches(name.casefold()[:LONG], close, 1, 0.8)
         return made | {"hint": f"did you mean {close[near[0]]!r}?" if near else "leave the field out"}
