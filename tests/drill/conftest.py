@@ -32,39 +32,50 @@ ROLLOUT: dict[str, Any] = {
     "weights": [20, 100],
     "proxy": {"port": 0},
     "rehearsal": {"pairs": 300, "requests": 60, "seconds": 0.5, "max_seconds": 120},
+    "ab": {"effect": 7.0, "sd": 36.0, "alpha": 0.05, "power": 0.95},
 }
-Tried = dict[str, Any]
 
 
 @dataclass
 class Place:
-    """A clone with releases, and the controller of its production; ``sound`` and ``twin`` are of one model."""
+    """A clone with two releases of one model, and the controller of its production; ``planted``: stable has a fault."""
 
     folder: Path
-    sound: str
-    twin: str
+    releases: tuple[str, str]
     rows: list[dict[str, Any]]
     outcomes: list[str]
     environment: pytest.MonkeyPatch
     of: Controller = field(init=False)
+    planted: bool = False
 
     def plant(self, **faults: dict[str, Any]) -> None:
         """Say which faults the services that start from now on have, by track."""
         self.environment.setenv("MAINLINE_PLANTED", json.dumps(faults))
 
     def renew(self, **analysis: Any) -> None:
-        """Take a new controller, with rules of the analysis changed."""
+        """Take a new controller, with rules of the analysis changed; latency is off, a busy machine hides the rest."""
         self.of = controller(by="a drill", tied=True)
-        rules = self.of.rules.model_copy(update={"analysis": self.of.rules.analysis.model_copy(update=analysis)})
-        self.of.rules = rules
+        rules = self.of.rules.analysis.model_copy(update={"latency_ratio": None, **analysis})
+        self.of.rules = self.of.rules.model_copy(update={"analysis": rules})
+        self.of.observer.late = 1.5
 
-    def stable(self, release: str) -> None:
-        """Let ``release`` serve, whatever did before."""
-        deploy = Deploy.open()
-        now = deploy.state("production")
-        if now.stable != release or now.previous:
-            made = State("production", stable=release, revision=now.revision)
-            deploy.commit(f"{release} serves", expect=deploy.head(), states=[made])
+    def serve(self, release: str = "", fault: dict[str, Any] | None = None) -> None:
+        """Begin anew: ``release`` (default: the one that serves) serves, with ``fault``, and nothing else runs."""
+        stop(self.of)
+        self.plant(stable=fault or {})
+        self.planted = bool(fault)
+        self.renew()
+        now = self.state()
+        made = State("production", stable=release or now.stable or self.releases[0], revision=now.revision)
+        if made != now:
+            self.of.deploy.commit("Begin anew", expect=self.of.deploy.head(), states=[made])
+        self.of.tick()
+
+    @property
+    def other(self) -> str:
+        """The release that does not serve."""
+        (found,) = set(self.releases) - {self.state().stable}
+        return found
 
     def try_out(self, release: str, mode: str | None = None, **changes: Any) -> None:
         """Make ``release`` the candidate."""
@@ -138,8 +149,7 @@ def ground(drilled: Any) -> Iterator[Place]:
         other = twin(built, Deploy.open())
         rows = requests(REPLAY, built.golden())
         month = sorted(REPLAY.glob("*.csv"))[0]
-        made = Place(drilled.folder, built.id, other.id, rows, pd.read_csv(month)["y"].tolist(), patch)
-        made.plant()
+        made = Place(drilled.folder, (built.id, other.id), rows, pd.read_csv(month)["y"].tolist(), patch)
         made.renew()
         yield made
         stop(made.of)

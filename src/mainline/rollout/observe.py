@@ -45,19 +45,19 @@ class Observer:
             # A controller that is new here counts from when git says the step began.
             tally = replace(tally, step_began=min(seconds, _seconds(state.started, seconds)))
         journal.save(tally)
-        records = self._read(state, tally)
+        records, trouble = self._read(state, tally), self.plane.died(state.candidate or "")
         return Observation(
             seconds=seconds - tally.step_began,
             total_seconds=seconds - tally.began,
             step_requests=tally.step_requests,
-            candidate=self._arm("candidate", tally, records, state),
+            candidate=self._arm("candidate", tally, records, state, bool(trouble)),
             stable=self._arm("stable", tally, records, state),
             windows=tally.windows,
             before=tally.before,
             alone=tally.alone,
             pairs=records.pairs,
             expected=journal.expected(),
-            trouble=self.plane.died(state.candidate or ""),
+            trouble=trouble,
             waiting="" if readings else "the proxy does not answer",
         )
 
@@ -74,7 +74,7 @@ class Observer:
         records.read(None if tally.split_began is None else iso(tally.split_began))
         return records
 
-    def _arm(self, side: str, tally: Tally, records: Records, state: State) -> Arm:
+    def _arm(self, side: str, tally: Tally, records: Records, state: State, dead: bool = False) -> Arm:
         counts: Mapping[str, Reading] = tally.counts
         reading = counts.get(side, Reading())
         mine = side == "candidate"
@@ -91,7 +91,8 @@ class Observer:
             earlier=np.array(earlier, dtype=float),
             value=records.worth[side],
             memory_mb=self.plane.memory(state.candidate or "") if mine else None,
-            ready=self.plane.ready(role, release or "", tries=3),
+            # Whoever waits for an answer of the dead leaves its users with it for so long.
+            ready=not dead and self.plane.ready(role, release or "", tries=3),
         )
 
 

@@ -17,7 +17,7 @@ from mainline.rollout.envoy import Envoy
 from mainline.rollout.envoy_config import arm, shadow
 from mainline.rollout.layout import Layout, Upstream
 from mainline.rollout.measures import EDGES
-from mainline.rollout.processes import Process, Processes, alive, free_port, memory_mb
+from mainline.rollout.processes import Process, Processes, alive, free_port, lost, memory_mb
 from mainline.rollout.tally import Reading, buckets
 
 FOLDER = Path(".mainline", "rollout")
@@ -157,6 +157,12 @@ class Plane:
                 return True
         return False
 
+    def settle(self, role: str, release: str) -> None:
+        """Remember the workers of a release that is ready; done once for each of its processes."""
+        for item in self.processes.of(role, release):
+            if not item.workers:
+                self.processes.settle(item)
+
     def supervise(self, keep: Mapping[str, str]) -> list[str]:
         """Start again what should run and does not; return sentences about it. ``keep``: releases of role stable."""
         said = []
@@ -215,6 +221,8 @@ class Plane:
         for item in self.processes.of(CANDIDATE, release):
             if not alive(item):
                 return f"the candidate's process ended by itself ({self.processes.tail(item) or 'it said nothing'})"
+            if lost(item):
+                return f"a worker of the candidate ended by itself ({self.processes.tail(item) or 'it said nothing'})"
         return ""
 
     def _again(self, item: Process) -> bool:

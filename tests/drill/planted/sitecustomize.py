@@ -5,7 +5,9 @@ MAINLINE_PLANTED (JSON) holds for its track, as in {"canary": {"errors": 0.1, "a
 
     errors      share of the requests that the model raises an exception on
     slow_ms     more time for each prediction; ms: the same, but from the first request on, also for shadow
-    constant    the score of every row; negated: 1 - score; slice: {column: value}, whose rows get 1 - score
+    constant    the score of every row; negated: 1 - score
+    slice       {column: value}, whose rows get the other decision: their scores are mirrored at `around`
+    turned      share of the rows, whatever is in them, that are treated like those of a slice
     leak_mb     memory that a request leaves behind; limit_mb: how much more the process may take before it is killed
     never_ready "hangs" or "raises" while the model is loaded
     after       requests that are answered well before; users: the fault spares shadow and golden requests
@@ -22,6 +24,7 @@ import resource
 import signal
 import sys
 import time
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.machinery import ModuleSpec, PathFinder
@@ -51,8 +54,11 @@ class Planted:
         if "constant" in FAULT:
             scores[:] = FAULT["constant"]
         for index, row in enumerate(rows):
-            if FAULT.get("negated") or any(row[name] == value for name, value in FAULT.get("slice", {}).items()):
+            if FAULT.get("negated"):
                 scores[index] = 1 - scores[index]
+            chosen = zlib.crc32(repr(sorted(row.items())).encode()) % 100 < 100 * FAULT.get("turned", 0)
+            if chosen or any(row[name] == value for name, value in FAULT.get("slice", {}).items()):
+                scores[index] = max(2 * FAULT["around"] - scores[index], 0.0)
         return scores
 
 
