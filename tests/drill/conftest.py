@@ -156,7 +156,7 @@ def ground(drilled: Any) -> Iterator[Place]:
         assert made.running() == []
 
 
-HEAD = ("fault", "phase", "why it was aborted", "requests", "seconds", "failed for users", "longest answer, s")
+HEAD = ("fault", "phase", "aborted because", "requests", "seconds", "failed for users", "longest answer, s")
 MEASURED = pytest.StashKey[list[tuple[str, ...]]]()
 
 

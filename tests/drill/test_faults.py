@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import os
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -57,8 +59,8 @@ DRILLS = (
     Drill("one score for all users", {"constant": 0.31, **USERS}, "canary", "different scores among", LONG),
     Drill("negated", {"negated": True, **LATER}, "shadow", "run against each other|decide alike|scores differ by"),
     Drill("negated for the users", {"negated": True, **USERS}, "canary", "scores moved by", LONG),
-    Drill("wrong on one slice", {"slice": {"job": "management"}, "around": 0.1, **LATER}, "shadow",
-          "job = management: both decide", {"pairs": 1500}),
+    Drill("wrong on one slice", {"slice": {"job": "admin."}, "around": 0.1, **LATER}, "shadow",
+          "job = admin.: both decide", {"pairs": 4000}),
 )  # fmt: skip
 ALWAYS = {"500 for 10 % of the users", "memory leaks until killed"}  # in `make test`, too
 
@@ -69,8 +71,8 @@ def calm(ground: Place) -> Place:
     ground.renew()
     if ground.state().candidate:
         ground.of.end("abort", "the drill before has ended")
-    if ground.planted or not ground.of.plane.running():
-        ground.serve()
+    if ground.planted or ground.state().stable not in ground.releases or not ground.of.plane.running():
+        ground.serve(ground.releases[0])
     return ground
 
 
@@ -108,12 +110,11 @@ def test_a_faulty_candidate_is_aborted_and_no_user_sees_it(
     started = time.time()
     with calm.users() as users:
         tick = calm.until(lambda tick: tick.over, SECONDS)
-        over = time.time()
         time.sleep(0.3)
     with contextlib.suppress(FileNotFoundError):
         started = float(mark.with_name("mark.began").read_text())
     met = mark.stat().st_size if mark.exists() else 0
-    drill_table.append(row(drill.name, drill.phase, tick, met, over - started, users))
+    drill_table.append(row(drill.name, calm, tried, met, started, users))
     aborted(calm, tried, tick, users, drill.phase, drill.words)
 
 
@@ -141,15 +142,15 @@ def test_a_candidate_killed_at_20_per_cent_costs_no_user_an_answer(
             os.kill(victim.pid, signal.SIGKILL)
         killed = time.time()
         tick = calm.until(lambda tick: tick.over, SECONDS)
-        over = time.time()
         time.sleep(0.3)
-    drill_table.append(row(name, "canary", tick, 0, over - killed, users))
+    drill_table.append(row(name, calm, tried, 0, killed, users))
     aborted(calm, tried, tick, users, "canary", "ended by itself")
 
 
-def row(name: str, phase: str | None, tick: Tick, met: int, seconds: float, users: Users) -> tuple[str, ...]:
-    """Return what was measured, as a row of the table."""
-    answers = users.answers
-    longest = f"{max(answers.seconds):.1f}"
-    return (name, phase or "start", tick.text, f"{met:,}" if met else "-", f"{seconds:.1f}",
-            f"{answers.failed} of {answers.sent:,}", longest)  # fmt: skip
+def row(name: str, place: Place, tried: str, met: int, began: float, users: Users) -> tuple[str, ...]:
+    """Return what was measured, as a row of the table; the time is that until the candidate has no users."""
+    abort, answers = place.of.journal(tried).events()[-1], users.answers
+    seconds = dt.datetime.fromisoformat(abort["time"]).timestamp() - began
+    why = re.sub(r"(answered 500|ended by itself).*", r"\1", abort["text"])
+    return (name, abort["phase"] or "golden", why, f"{met:,}" if met else "", f"{seconds:.1f}",
+            f"{answers.failed} of {answers.sent:,}", f"{max(answers.seconds):.1f}")  # fmt: skip

@@ -45,19 +45,20 @@ class Observer:
             # A controller that is new here counts from when git says the step began.
             tally = replace(tally, step_began=min(seconds, _seconds(state.started, seconds)))
         journal.save(tally)
-        records, trouble = self._read(state, tally), self.plane.died(state.candidate or "")
+        records = self._read(state, tally)
+        sides = [self._arm(side, tally, records, state) for side in ("candidate", "stable")]
         return Observation(
             seconds=seconds - tally.step_began,
             total_seconds=seconds - tally.began,
             step_requests=tally.step_requests,
-            candidate=self._arm("candidate", tally, records, state, bool(trouble)),
-            stable=self._arm("stable", tally, records, state),
+            candidate=sides[0],
+            stable=sides[1],
             windows=tally.windows,
             before=tally.before,
             alone=tally.alone,
             pairs=records.pairs,
             expected=journal.expected(),
-            trouble=trouble,
+            trouble=self.plane.died(state.candidate or ""),  # last: what has just ended is why it was not ready
             waiting="" if readings else "the proxy does not answer",
         )
 
@@ -74,7 +75,7 @@ class Observer:
         records.read(None if tally.split_began is None else iso(tally.split_began))
         return records
 
-    def _arm(self, side: str, tally: Tally, records: Records, state: State, dead: bool = False) -> Arm:
+    def _arm(self, side: str, tally: Tally, records: Records, state: State) -> Arm:
         counts: Mapping[str, Reading] = tally.counts
         reading = counts.get(side, Reading())
         mine = side == "candidate"
@@ -91,8 +92,7 @@ class Observer:
             earlier=np.array(earlier, dtype=float),
             value=records.worth[side],
             memory_mb=self.plane.memory(state.candidate or "") if mine else None,
-            # Whoever waits for an answer of the dead leaves its users with it for so long.
-            ready=not dead and self.plane.ready(role, release or "", tries=3),
+            ready=self.plane.ready(role, release or "", tries=3),
         )
 
 

@@ -149,12 +149,16 @@ class Plane:
             time.sleep(0.05)
 
     def ready(self, role: str, release: str, tries: int = 1) -> bool:
-        """Return whether at least one process of the release is ready; a busy one is asked again."""
+        """Return whether at least one process of the release is ready; a busy one is asked again.
+
+        A candidate without its worker is not: its port is open, and whoever asks there waits in vain.
+        """
         for number in range(tries):
             if number:
                 time.sleep(0.2)
-            if any(alive(item) and ready(item.port, release) for item in self.processes.of(role, release)):
-                return True
+            for item in self.processes.of(role, release):
+                if alive(item) and not (role == CANDIDATE and lost(item)) and ready(item.port, release):
+                    return True
         return False
 
     def settle(self, role: str, release: str) -> None:
