@@ -32,7 +32,7 @@ ROLLOUT: dict[str, Any] = {
     "weights": [20, 100],
     "proxy": {"port": 0},
     "rehearsal": {"pairs": 300, "requests": 60, "seconds": 0.5, "max_seconds": 120},
-    "ab": {"effect": 7.0, "sd": 36.0, "alpha": 0.05, "power": 0.95},
+    "ab": {"effect": 8.4, "sd": 36.0, "alpha": 0.05, "power": 0.95},
 }
 
 
@@ -53,11 +53,14 @@ class Place:
         self.environment.setenv("MAINLINE_PLANTED", json.dumps(faults))
 
     def renew(self, **analysis: Any) -> None:
-        """Take a new controller, with rules of the analysis changed; latency is off, a busy machine hides the rest."""
+        """Take a new controller, with rules of the analysis changed.
+
+        Without more, nobody is judged by how fast he is: a busy machine would hide everything else.
+        """
         self.of = controller(by="a drill", tied=True)
-        rules = self.of.rules.analysis.model_copy(update={"latency_ratio": None, **analysis})
+        rules = self.of.rules.analysis.model_copy(update={"latency_ratio": None, "answered": 0.5, **analysis})
         self.of.rules = self.of.rules.model_copy(update={"analysis": rules})
-        self.of.observer.late = 1.5
+        self.of.observer.late = 2.0
 
     def serve(self, release: str = "", fault: dict[str, Any] | None = None) -> None:
         """Begin anew: ``release`` (default: the one that serves) serves, with ``fault``, and nothing else runs."""

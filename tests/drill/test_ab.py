@@ -14,13 +14,13 @@ from mainline.rollout.actions import Tick
 from .conftest import Place, commit, params
 from .users import Users
 
-# The worse release decides every second case the other way round: worth 10 EUR a request instead of 19.
-WORSE = {"turned": 0.5, "around": 0.1}
+# The worse release decides most cases the other way round: worth 8 EUR a request instead of 19.
+WORSE = {"turned": 0.6, "around": 0.1}
 FAST = {"pairs": 100}
 SECONDS = 120.0
 
 
-def run(place: Place, alpha: float | None = None, rate: float = 200) -> tuple[Tick, Users, tuple[float, float]]:
+def run(place: Place, alpha: float | None = None, rate: float = 150) -> tuple[Tick, Users, tuple[float, float]]:
     """Return how the test ended, its users, and between which moments all of them were split."""
     place.renew()
     if alpha is not None:
@@ -63,7 +63,7 @@ def test_a_better_candidate_is_promoted_by_its_outcomes_and_nobody_sees_both(gro
     assert (tick.outcome, tick.state.stable) == ("promote", candidate), tick.text
     assert ": better (p =" in tick.text
     (test,) = [check for check in tick.decision.checks if check.name == "a/b"]
-    assert test.n >= 570
+    assert test.n >= 397
     # And in that phase nobody saw both releases, of which each had many
     seen = sides(users, span)
     assert all(len(releases) == 1 for releases in seen.values())

@@ -171,6 +171,15 @@ def lost(process: Process) -> bool:
     return any(not _same(pid, began) for pid, began in process.workers)
 
 
+def end_lost(process: Process) -> None:
+    """Kill what is left of a process that has lost a worker: its port is open, and users would wait there in vain."""
+    if lost(process):
+        for member in members(process):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                member.kill()
+        _reap(process.pid)
+
+
 def members(process: Process) -> list[psutil.Process]:
     """Return the process and its workers, those of a dead one too; BentoML's lead groups of their own."""
     found = {}
