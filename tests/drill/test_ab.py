@@ -55,6 +55,7 @@ def sides(users: Users, span: tuple[float, float]) -> dict[str, set[str]]:
 def test_a_better_candidate_is_promoted_by_its_outcomes_and_nobody_sees_both(ground: Place) -> None:
     # Given a stable release that is worth less
     ground.serve(fault=WORSE)
+    ground.plant()  # the process that serves after a promotion is a new one
     stable, candidate = ground.state().stable, ground.other
     # When both are asked by users who report their outcomes
     tick, users, span = run(ground)
