@@ -43,7 +43,7 @@ test: setup ## run the tests, in parts side by side (ARGS="-k name" for some)
 	@$(BIN)/python scripts/run_tests.py $(ARGS)
 
 drill: setup ## plant faults in real services behind a real canary, and run A/B tests with users; prints what was measured
-	@$(BIN)/python -m pytest -q -p no:cacheprovider -m drill tests/drill $(ARGS)
+	@$(BIN)/python -m pytest -q -p no:cacheprovider -m "drill or slow" tests/drill $(ARGS)
 
 check: setup ## lint, formatting, types, the embedded data, the workflows
 	@$(BIN)/ruff check .
