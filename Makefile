@@ -13,7 +13,7 @@ PULLED := .mainline/pulled
 # A project of your own may have no replay.
 POINTERS := $(wildcard data.dvc replay.dvc)
 
-.PHONY: help setup data run replay rollback test check lock bench remote clean distclean
+.PHONY: help setup data run replay rollback test drill check lock bench remote clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -43,6 +43,9 @@ rollback: setup ## put the previous stable release back: make rollback ARGS='--w
 
 test: setup ## run the tests, in parts side by side (ARGS="-k name" for some)
 	@$(BIN)/python scripts/run_tests.py $(ARGS)
+
+drill: setup ## plant faults in real services behind a real canary, and run A/B tests with users; prints what was measured
+	@$(BIN)/python -m pytest -q -p no:cacheprovider -m "drill or slow" tests/drill $(ARGS)
 
 check: setup ## lint, formatting, types, the embedded data, the workflows
 	@$(BIN)/ruff check .

@@ -25,8 +25,22 @@ from mainline.cli import app
 from mainline.config import Settings, load_settings
 
 ROOT = Path(__file__).parents[1]
+DRILL = "drill: a fault or a test of users with real services; `make drill` runs it, `make test` does not"
 MONTHS = ("2009-01", "2009-02", "2009-03", "2009-04", "2009-05")
 ROWS = 240
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the marker of the drills known."""
+    config.addinivalue_line("markers", DRILL)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the drills out unless they are asked for."""
+    if "drill" not in config.option.markexpr:
+        left = [item for item in items if item.get_closest_marker("drill")]
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if not item.get_closest_marker("drill")]
 
 
 def make_rows(month: str, rows: int = ROWS, first_id: int = 1, seed: int = 0) -> pd.DataFrame:

@@ -18,6 +18,7 @@ from mainline.rollout.journal import FOLDER, Journal
 from mainline.rollout.layout import Layout
 from mainline.rollout.observe import Observer
 from mainline.rollout.plane import CANDIDATE, Plane, without_candidate
+from mainline.rollout.processes import end_lost
 
 ABORT, ROLLBACK = "abort", "rollback"
 
@@ -101,6 +102,8 @@ class Actions:
         shown: Mapping[str, Any] | None = None,
     ) -> Tick:  # fmt: skip
         """Take the traffic away first, then commit."""
+        for process in self.plane.processes.of(CANDIDATE):
+            end_lost(process)  # before the traffic goes: the proxy waits for what is still being answered
         layout = self.plane.layout()
         if layout is not None and layout.candidate is not None:
             layout = without_candidate(layout, state.revision, f"{ABORT}: {why[:300]}")

@@ -63,9 +63,12 @@ class Decision:
 
     @property
     def reason(self) -> str:
-        """Return the sentences that decided."""
+        """Return the sentences that decided; of a passed A/B test its result, which is why it was made."""
         deciding = [check.text for check in self.checks if check.outcome == self.outcome]
-        return "all checks passed" if self.outcome == "promote" else "; ".join(deciding)
+        if self.outcome != "promote":
+            return "; ".join(deciding)
+        tested = [check.text for check in self.checks if check.name == "a/b"]
+        return "; ".join(tested) or "all checks passed"
 
     def evidence(self) -> dict[str, Any]:
         """Return all of it as JSON."""

@@ -98,6 +98,7 @@ def keep(state: State, layout: Layout, plane: Plane) -> Layout:
 def _ready_candidate(state: State, plane: Plane) -> Upstream | None:
     if state.candidate is None or not plane.ready(CANDIDATE, state.candidate):
         return None
+    plane.settle(CANDIDATE, state.candidate)
     return plane.upstream(CANDIDATE, state.candidate)
 
 

@@ -46,18 +46,19 @@ class Observer:
             tally = replace(tally, step_began=min(seconds, _seconds(state.started, seconds)))
         journal.save(tally)
         records = self._read(state, tally)
+        sides = [self._arm(side, tally, records, state) for side in ("candidate", "stable")]
         return Observation(
             seconds=seconds - tally.step_began,
             total_seconds=seconds - tally.began,
             step_requests=tally.step_requests,
-            candidate=self._arm("candidate", tally, records, state),
-            stable=self._arm("stable", tally, records, state),
+            candidate=sides[0],
+            stable=sides[1],
             windows=tally.windows,
             before=tally.before,
             alone=tally.alone,
             pairs=records.pairs,
             expected=journal.expected(),
-            trouble=self.plane.died(state.candidate or ""),
+            trouble=self.plane.died(state.candidate or ""),  # last: what has just ended is why it was not ready
             waiting="" if readings else "the proxy does not answer",
         )
 

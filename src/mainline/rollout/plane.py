@@ -17,7 +17,7 @@ from mainline.rollout.envoy import Envoy
 from mainline.rollout.envoy_config import arm, shadow
 from mainline.rollout.layout import Layout, Upstream
 from mainline.rollout.measures import EDGES
-from mainline.rollout.processes import Process, Processes, alive, free_port, memory_mb
+from mainline.rollout.processes import Process, Processes, alive, free_port, lost, memory_mb
 from mainline.rollout.tally import Reading, buckets
 
 FOLDER = Path(".mainline", "rollout")
@@ -149,13 +149,23 @@ class Plane:
             time.sleep(0.05)
 
     def ready(self, role: str, release: str, tries: int = 1) -> bool:
-        """Return whether at least one process of the release is ready; a busy one is asked again."""
+        """Return whether at least one process of the release is ready; a busy one is asked again.
+
+        A candidate without its worker is not: its port is open, and whoever asks there waits in vain.
+        """
         for number in range(tries):
             if number:
                 time.sleep(0.2)
-            if any(alive(item) and ready(item.port, release) for item in self.processes.of(role, release)):
-                return True
+            for item in self.processes.of(role, release):
+                if alive(item) and not (role == CANDIDATE and lost(item)) and ready(item.port, release):
+                    return True
         return False
+
+    def settle(self, role: str, release: str) -> None:
+        """Remember the workers of a release that is ready; done once for each of its processes."""
+        for item in self.processes.of(role, release):
+            if not item.workers:
+                self.processes.settle(item)
 
     def supervise(self, keep: Mapping[str, str]) -> list[str]:
         """Start again what should run and does not; return sentences about it. ``keep``: releases of role stable."""
@@ -215,6 +225,8 @@ class Plane:
         for item in self.processes.of(CANDIDATE, release):
             if not alive(item):
                 return f"the candidate's process ended by itself ({self.processes.tail(item) or 'it said nothing'})"
+            if lost(item):
+                return f"a worker of the candidate ended by itself ({self.processes.tail(item) or 'it said nothing'})"
         return ""
 
     def _again(self, item: Process) -> bool:

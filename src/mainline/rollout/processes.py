@@ -35,6 +35,7 @@ class Process:
     Attributes:
         role: stable, candidate or proxy.
         starts: how often it was started again since it last stayed up.
+        workers: number and beginning of the processes that it had started when it was ready; see :func:`lost`.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Process:
     boot: float
     starts: int = 0
     at: float = 0.0
+    workers: tuple[tuple[int, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -100,8 +102,10 @@ class Processes:
         found = []
         for path in sorted(self.folder.glob("*.json")):
             try:
-                process = Process(**json.loads(path.read_text(encoding="utf-8")))
-            except (ValueError, TypeError):
+                content = json.loads(path.read_text(encoding="utf-8"))
+                workers = tuple((int(pid), float(began)) for pid, began in content.pop("workers", ()))
+                process = Process(**content, workers=workers)
+            except (ValueError, TypeError, AttributeError):
                 continue
             if abs(process.boot - psutil.boot_time()) > 60:
                 path.unlink(missing_ok=True)
@@ -113,19 +117,26 @@ class Processes:
         """Return those with a role, and of a release if one is given."""
         return [item for item in self.all() if item.role == role and release in (None, item.release)]
 
+    def settle(self, process: Process) -> None:
+        """Remember the workers of a process that has just got ready; it is told from then on when one is lost."""
+        with contextlib.suppress(psutil.Error):
+            started = psutil.Process(process.pid).children()
+            self.save(replace(process, workers=tuple((item.pid, item.create_time()) for item in started)))
+
     def forget(self, process: Process) -> None:
         """Remove the process's file."""
         (self.folder / f"{process.name}.json").unlink(missing_ok=True)
 
     def stop(self, process: Process, seconds: float = 20.0) -> None:
         """Ask the process to end, and end it and its workers after ``seconds``; its file goes last."""
+        known = members(process)  # a worker that hangs outlives its parent, and is nobody's then
         if alive(process):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process.pid, signal.SIGTERM)
             end = time.monotonic() + seconds
             while alive(process) and time.monotonic() < end:
                 time.sleep(0.02)
-        for member in members(process):
+        for member in {*known, *members(process)}:
             with contextlib.suppress(psutil.NoSuchProcess):
                 member.kill()
         _reap(process.pid)
@@ -154,26 +165,44 @@ class Processes:
 def alive(process: Process) -> bool:
     """Return whether it runs: the same process, and more than a zombie."""
     _reap(process.pid)
-    try:
-        found = psutil.Process(process.pid)
-        return bool(abs(found.create_time() - process.began) < 0.5 and found.status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
+    return _same(process.pid, process.began)
+
+
+def lost(process: Process) -> bool:
+    """Return whether a worker that the process had when it was ready has ended.
+
+    BentoML starts another one after some seconds and says nothing. Until then the port is open and nobody answers.
+    """
+    return any(not _same(pid, began) for pid, began in process.workers)
+
+
+def end_lost(process: Process) -> None:
+    """Kill what is left of a process that has lost a worker: its port is open, and users would wait there in vain."""
+    if lost(process):
+        for member in members(process):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                member.kill()
+        _reap(process.pid)
 
 
 def members(process: Process) -> list[psutil.Process]:
-    """Return the process and its workers, those of a dead one too."""
-    leader = psutil.pid_exists(process.pid)
-    if leader and not alive(process):
+    """Return the process and its workers, those of a dead one too; BentoML's lead groups of their own."""
+    found = {}
+    for pid, began in process.workers:
+        if _same(pid, began):
+            found[pid] = psutil.Process(pid)
+    if alive(process):
+        with contextlib.suppress(psutil.Error):
+            found |= {item.pid: item for item in psutil.Process(process.pid).children(recursive=True)}
+    elif psutil.pid_exists(process.pid):
         with contextlib.suppress(psutil.NoSuchProcess):
             if psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE:
-                return []  # the number belongs to somebody else now
-    found = []
+                return list(found.values())  # the number belongs to somebody else now
     for item in psutil.process_iter():
         with contextlib.suppress(psutil.Error, ProcessLookupError, PermissionError):
             if os.getpgid(item.pid) == process.pid and item.status() != psutil.STATUS_ZOMBIE:
-                found.append(item)
-    return found
+                found[item.pid] = item
+    return list(found.values())
 
 
 def memory_mb(process: Process) -> float | None:
@@ -211,6 +240,14 @@ def need_linux_or_mac() -> None:
     """Raise UserError where the wheel holds no Envoy that can be run."""
     if os.name != "posix":
         raise UserError("the rollout needs Linux or macOS", "run it in CI, or use deploy/kubernetes")
+
+
+def _same(pid: int, began: float) -> bool:
+    try:
+        found = psutil.Process(pid)
+        return bool(abs(found.create_time() - began) < 0.5 and found.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _reap(pid: int) -> None:

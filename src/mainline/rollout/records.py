@@ -123,9 +123,10 @@ class Records:
         elif release == self._stable and track != "shadow":
             late = split_began is not None and str(record["time"]) >= split_began
             (self.scores if late else self.earlier)["stable"].append(score_of(record))
-            if not late:
+            if late:
+                self._judge(key, "stable", record)  # what came before had no candidate beside it
+            else:
                 self._pair(key, "stable", record, found)
-            self._judge(key, "stable", record)
 
     def _pair(self, key: Key, side: str, record: dict[str, Any], found: list[tuple[Half, Half]]) -> None:
         half = Half(score_of(record), record.get("decision"), record.get("features") or {}, str(record["time"]))
