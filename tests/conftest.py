@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import fcntl
 import importlib.util
 import os
 import shutil
@@ -135,11 +136,12 @@ def settings_for() -> Callable[..., Settings]:
 class Clone:
     """A copy of the repository in a folder of its own, with its own code first on the path.
 
-    With ``forks``, the pipeline runs without start-up times.
+    With ``forks``, the pipeline runs without start-up times. ``made_in`` is where it has run, if that is not here.
     """
 
     folder: Path
     forks: Any = None
+    made_in: Path | None = None
 
     def environment(self, **extra: str) -> dict[str, str]:
         """Return the environment of a command in the clone."""
@@ -233,10 +235,19 @@ def make_clone(folder: Path) -> Clone:
 
 @pytest.fixture(scope="session")
 def finished(forked: Any, tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    """A clone whose pipeline has run, once for all tests; those that change it work on a copy."""
-    clone = replace(make_clone(tmp_path_factory.mktemp("clone") / "a"), forks=forked)
-    clone.dvc("repro", "--quiet", "--force")
-    return clone
+    """A clone whose pipeline has run, once for all tests; those that change it work on a copy.
+
+    The parts of `make test` share the server of forks, and beside it the run: each has a copy of it.
+    """
+    made, done = forked.folder / "finished", forked.folder / "finished.done"
+    with (forked.folder / "finished.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            shutil.rmtree(made, ignore_errors=True)
+            replace(make_clone(made), forks=forked).dvc("repro", "--quiet", "--force")
+            done.touch()
+    folder = tmp_path_factory.mktemp("clone") / "a"
+    return Clone(Path(shutil.copytree(made, folder, symlinks=True)), forked, made)
 
 
 @pytest.fixture
