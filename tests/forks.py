@@ -174,6 +174,7 @@ def _run(request: Mapping[str, Any], folder: Path) -> int:
     os.environ.clear()
     os.environ.update(request["environment"])
     os.environ["PATH"] = f"{folder}{os.pathsep}{os.environ['PATH']}"
+    os.environ.setdefault("PYTHONPYCACHEPREFIX", str(folder / "pycache"))  # of services: compiled once for all clones
     sys.path[:0] = ["", *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     sys.argv = [request["module"], *request["arguments"]]
     _forward(folder)
