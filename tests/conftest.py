@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import fcntl
+import functools
 import importlib.util
 import os
 import shutil
@@ -32,8 +33,13 @@ ROWS = 240
 
 def make_rows(month: str, rows: int = ROWS, first_id: int = 1, seed: int = 0) -> pd.DataFrame:
     """Return valid rows of one month; the label depends on ``poutcome`` and ``housing``, and all months are alike."""
+    return _made_rows(month, rows, first_id, seed).copy()
+
+
+@functools.cache
+def _made_rows(month: str, rows: int, first_id: int, seed: int) -> pd.DataFrame:
     generator = np.random.default_rng([seed, first_id])
-    marks = {name: (item.metadata or {})["mainline"] for name, item in Row.to_schema().columns.items()}
+    marks = _marks()
     chosen = {name: generator.choice(mark.one_of, rows) for name, mark in marks.items() if mark.one_of}
     dates = pd.date_range(f"{month}-01", periods=28)[np.sort(generator.integers(0, 28, rows))]
     logit = 1.5 * (chosen["poutcome"] == "success") - 1.0 * (chosen["housing"] == "yes") - 0.5
@@ -51,6 +57,11 @@ def make_rows(month: str, rows: int = ROWS, first_id: int = 1, seed: int = 0) ->
         "y": np.where(generator.random(rows) < 1 / (1 + np.exp(-logit)), "yes", "no"),
     }
     return pd.DataFrame({name: made[name] for name in marks})
+
+
+@functools.cache
+def _marks() -> dict[str, Any]:
+    return {name: (item.metadata or {})["mainline"] for name, item in Row.to_schema().columns.items()}
 
 
 @pytest.fixture(scope="session")
@@ -88,18 +99,42 @@ class Scratch:
         return load_settings(self.folder / "params.yaml")
 
 
-@pytest.fixture
-def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scratch:
-    """A scratch project of five sound batches, January to May 2009, as of 31 May."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
-    (tmp_path / "data").mkdir()
+def make_scratch(folder: Path, patch: pytest.MonkeyPatch) -> Scratch:
+    """Return a scratch project in ``folder``, which is the working directory from then on."""
+    patch.chdir(folder)
+    patch.delenv("GITHUB_ACTIONS", raising=False)
+    (folder / "data").mkdir()
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     params["evaluate"]["resamples"] = 100
     batches = {f"{month}.csv": make_rows(month, first_id=1 + ROWS * i) for i, month in enumerate(MONTHS)}
-    made = Scratch(tmp_path, params, batches)
+    made = Scratch(folder, params, batches)
     made.write()
     return made
+
+
+@pytest.fixture
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scratch:
+    """A scratch project of five sound batches, January to May 2009, as of 31 May."""
+    return make_scratch(tmp_path, monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a scratch project whose four stages have run."""
+    with pytest.MonkeyPatch.context() as patch:
+        made = make_scratch(tmp_path_factory.mktemp("ran"), patch)
+        for stage in ("validate", "split", "train", "evaluate"):
+            code, output = made.run(stage)
+            assert code == 0, output
+        return made.folder
+
+
+@pytest.fixture
+def ready(scratch: Scratch, ran: Path) -> Scratch:
+    """The scratch project with what its four stages write."""
+    for room in ("artifacts", "reports"):
+        shutil.copytree(ran / room, scratch.folder / room)
+    return scratch
 
 
 def set_keys(params: dict[str, Any], **keys: Any) -> dict[str, Any]:
