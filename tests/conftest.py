@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import typer.main
+import typer.testing
 import yaml
 from typer.testing import CliRunner
 
@@ -57,6 +59,14 @@ def _made_rows(month: str, rows: int, first_id: int, seed: int) -> pd.DataFrame:
         "y": np.where(generator.random(rows) < 1 / (1 + np.exp(-logit)), "yes", "no"),
     }
     return pd.DataFrame({name: made[name] for name in marks})
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_command() -> Iterator[None]:
+    """Let Typer read the signatures of all commands once, not at every call: a quarter of a short one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(typer.testing, "_get_command", functools.cache(typer.main.get_command))
+        yield
 
 
 @functools.cache
