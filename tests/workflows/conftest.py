@@ -23,8 +23,8 @@ import yaml
 ROOT = Path(__file__).parents[2]
 REPOSITORY = "ada/loans"
 BIN = Path(sys.executable).parent
-# What the actions that download would have done, by the part that matters here. With LENT, setup finds this environment
-# in .venv, stamped as its own, and the code of the work tree goes first; without, it makes one as on GitHub.
+# What the actions that download would have done, by the part that matters here. Setup finds the environment LENT in
+# .venv, stamped as its own, and the code of the work tree goes first; in the job REAL it makes one as on GitHub.
 STAND_INS = {
     "actions/checkout": """
     - shell: bash
@@ -34,7 +34,7 @@ STAND_INS = {
         git remote add origin "$STAND_IN/origin.git"
         git fetch --quiet origin
         git checkout --quiet --detach "${REF:-origin/main}"
-        if [ -n "$LENT" ]; then
+        if [ "$GITHUB_JOB" != "$REAL" ]; then
           mkdir .venv
           ln -s "$LENT/bin" .venv/bin
           cd scripts
@@ -169,7 +169,8 @@ class Place:
     def run(self, *, home: str = REPOSITORY, real: bool = False) -> Outcome:
         """Run the workflow for the clone's head as act does, on this machine.
 
-        With ``real``, each job installs its own environment and `make check` checks; without, both are passed over.
+        With ``real``, the job `check` installs its own environment and `make check` checks; without, both are passed
+        over.
         """
         head, base = git(self.clone, "rev-parse", "HEAD"), git(self.clone, "rev-parse", "origin/main")
         side = {"sha": head, "ref": "topic", "repo": {"full_name": home}}
@@ -238,7 +239,7 @@ class Place:
             "--secret", f"GITHUB_TOKEN={self.token}", "--env", f"GITHUB_API_URL={self.hub.url}",
             "--env", f"GITHUB_REPOSITORY={REPOSITORY}", "--env", f"STAND_IN={self.top}",
             "--env", f"UV_CACHE_DIR={Path.home() / '.cache' / 'uv'}",
-            "--env", f"LENT={'' if real else self.lent}",
+            "--env", f"LENT={self.lent}", "--env", f"REAL={'check' if real else ''}",
         ]  # fmt: skip
         for name, value in self.variables.items():
             command += ["--var", f"{name}={value}"]
