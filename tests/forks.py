@@ -97,7 +97,8 @@ def forks() -> Iterator[Forks]:
         return
     from mainline.threads import SINGLE
 
-    with tempfile.TemporaryDirectory(prefix="m-") as name:  # short: the path of a socket may not be long
+    # Short: the path of a socket may not be long. What is killed may still write there.
+    with tempfile.TemporaryDirectory(prefix="m-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         for program, module in MODULES.items():
             text = f'#!/bin/sh\nexec "{sys.executable}" -S -E "{__file__}" ask "{folder}/socket" {module} "$@"\n'
