@@ -6,13 +6,15 @@ exit code is not 0 unless that of every part is. Arguments go to every part: mak
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
 import os
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +23,9 @@ from types import FrameType
 ROOT = Path(__file__).parents[1]
 # One part more than there are cores: those with services and workflows wait more than they work.
 AT_ONCE = min(4, (os.cpu_count() or 1) + 1)
-# What has a part for its slow tests: a folder, or a file that is then left out of its folder's part.
-APART = ("workflows", "faults", "workflows/test_release.py", "replay", "rollout", "pipeline")
+# What has a part for its slow tests: a folder, or a file that is then left out of its folder's part. One that mostly
+# waits goes beside the two that work most.
+APART = ("workflows", "rollout", "faults", "workflows/test_release.py", "pipeline", "replay")
 NO_TESTS = 5  # pytest's exit code for a part that has none, as most have after ARGS="-k name"
 
 
@@ -56,7 +59,29 @@ def parts(root: Path) -> list[Part]:
     return [*slow[:1], Part("fast", ("-m", "not slow", "tests")), *slow[1:], rest]
 
 
-def run(part: Part, arguments: Sequence[str], root: Path, running: list[subprocess.Popen[bytes]]) -> Ended:
+@contextlib.contextmanager
+def shared(root: Path) -> Iterator[dict[str, str]]:
+    """Yield the environment of every part; what all of them use is made once, as tests/forks.py says."""
+    file = root / "tests" / "forks.py"
+    if not file.exists():
+        yield dict(os.environ)
+        return
+    spec = importlib.util.spec_from_file_location("forks_of_tests", file)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    with module.forks() as server:
+        yield {**os.environ, module.SHARED: str(server.folder)}
+
+
+def run(
+    part: Part,
+    arguments: Sequence[str],
+    root: Path,
+    environment: Mapping[str, str],
+    running: list[subprocess.Popen[bytes]],
+) -> Ended:
     """Run ``part`` to its end; its process is in ``running`` from its start on."""
     began = time.monotonic()
     print(f"== {part.name}: begins", flush=True)
@@ -66,6 +91,7 @@ def run(part: Part, arguments: Sequence[str], root: Path, running: list[subproce
         process = subprocess.Popen(
             [*pytest, *part.take, *arguments],
             cwd=root,
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=said,
             stderr=subprocess.STDOUT,
@@ -92,8 +118,8 @@ def main(arguments: Sequence[str], root: Path = ROOT) -> int:
     began = time.monotonic()
     running: list[subprocess.Popen[bytes]] = []
     codes: list[int] = []
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        waiting = [pool.submit(run, part, arguments, root, running) for part in parts(root)]
+    with shared(root) as environment, ThreadPoolExecutor(AT_ONCE) as pool:
+        waiting = [pool.submit(run, part, arguments, root, environment, running) for part in parts(root)]
         try:
             for future in as_completed(waiting):
                 ended = future.result()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import fcntl
+import functools
 import importlib.util
 import os
 import shutil
@@ -17,6 +19,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import typer.main
+import typer.testing
 import yaml
 from typer.testing import CliRunner
 
@@ -45,8 +49,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def make_rows(month: str, rows: int = ROWS, first_id: int = 1, seed: int = 0) -> pd.DataFrame:
     """Return valid rows of one month; the label depends on ``poutcome`` and ``housing``, and all months are alike."""
+    return _made_rows(month, rows, first_id, seed).copy()
+
+
+@functools.cache
+def _made_rows(month: str, rows: int, first_id: int, seed: int) -> pd.DataFrame:
     generator = np.random.default_rng([seed, first_id])
-    marks = {name: (item.metadata or {})["mainline"] for name, item in Row.to_schema().columns.items()}
+    marks = _marks()
     chosen = {name: generator.choice(mark.one_of, rows) for name, mark in marks.items() if mark.one_of}
     dates = pd.date_range(f"{month}-01", periods=28)[np.sort(generator.integers(0, 28, rows))]
     logit = 1.5 * (chosen["poutcome"] == "success") - 1.0 * (chosen["housing"] == "yes") - 0.5
@@ -64,6 +73,19 @@ def make_rows(month: str, rows: int = ROWS, first_id: int = 1, seed: int = 0) ->
         "y": np.where(generator.random(rows) < 1 / (1 + np.exp(-logit)), "yes", "no"),
     }
     return pd.DataFrame({name: made[name] for name in marks})
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_command() -> Iterator[None]:
+    """Let Typer read the signatures of all commands once, not at every call: a quarter of a short one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(typer.testing, "_get_command", functools.cache(typer.main.get_command))
+        yield
+
+
+@functools.cache
+def _marks() -> dict[str, Any]:
+    return {name: (item.metadata or {})["mainline"] for name, item in Row.to_schema().columns.items()}
 
 
 @pytest.fixture(scope="session")
@@ -101,18 +123,42 @@ class Scratch:
         return load_settings(self.folder / "params.yaml")
 
 
-@pytest.fixture
-def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scratch:
-    """A scratch project of five sound batches, January to May 2009, as of 31 May."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
-    (tmp_path / "data").mkdir()
+def make_scratch(folder: Path, patch: pytest.MonkeyPatch) -> Scratch:
+    """Return a scratch project in ``folder``, which is the working directory from then on."""
+    patch.chdir(folder)
+    patch.delenv("GITHUB_ACTIONS", raising=False)
+    (folder / "data").mkdir()
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     params["evaluate"]["resamples"] = 100
     batches = {f"{month}.csv": make_rows(month, first_id=1 + ROWS * i) for i, month in enumerate(MONTHS)}
-    made = Scratch(tmp_path, params, batches)
+    made = Scratch(folder, params, batches)
     made.write()
     return made
+
+
+@pytest.fixture
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scratch:
+    """A scratch project of five sound batches, January to May 2009, as of 31 May."""
+    return make_scratch(tmp_path, monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a scratch project whose four stages have run."""
+    with pytest.MonkeyPatch.context() as patch:
+        made = make_scratch(tmp_path_factory.mktemp("ran"), patch)
+        for stage in ("validate", "split", "train", "evaluate"):
+            code, output = made.run(stage)
+            assert code == 0, output
+        return made.folder
+
+
+@pytest.fixture
+def ready(scratch: Scratch, ran: Path) -> Scratch:
+    """The scratch project with what its four stages write."""
+    for room in ("artifacts", "reports"):
+        shutil.copytree(ran / room, scratch.folder / room)
+    return scratch
 
 
 def set_keys(params: dict[str, Any], **keys: Any) -> dict[str, Any]:
@@ -149,11 +195,12 @@ def settings_for() -> Callable[..., Settings]:
 class Clone:
     """A copy of the repository in a folder of its own, with its own code first on the path.
 
-    With ``forks``, the pipeline runs without start-up times.
+    With ``forks``, the pipeline runs without start-up times. ``made_in`` is where it has run, if that is not here.
     """
 
     folder: Path
     forks: Any = None
+    made_in: Path | None = None
 
     def environment(self, **extra: str) -> dict[str, str]:
         """Return the environment of a command in the clone."""
@@ -247,10 +294,19 @@ def make_clone(folder: Path) -> Clone:
 
 @pytest.fixture(scope="session")
 def finished(forked: Any, tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    """A clone whose pipeline has run, once for all tests; those that change it work on a copy."""
-    clone = replace(make_clone(tmp_path_factory.mktemp("clone") / "a"), forks=forked)
-    clone.dvc("repro", "--quiet", "--force")
-    return clone
+    """A clone whose pipeline has run, once for all tests; those that change it work on a copy.
+
+    The parts of `make test` share the server of forks, and beside it the run: each has a copy of it.
+    """
+    made, done = forked.folder / "finished", forked.folder / "finished.done"
+    with (forked.folder / "finished.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            shutil.rmtree(made, ignore_errors=True)
+            replace(make_clone(made), forks=forked).dvc("repro", "--quiet", "--force")
+            done.touch()
+    folder = tmp_path_factory.mktemp("clone") / "a"
+    return Clone(Path(shutil.copytree(made, folder, symlinks=True)), forked, made)
 
 
 @pytest.fixture

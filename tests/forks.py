@@ -25,13 +25,20 @@ from pathlib import Path
 from typing import Any
 
 SECONDS = 600
+SHARED = "MAINLINE_TESTS_FORKS"  # the folder of a server that is there already: the parts of `make test` share one
 LOADED = """
     numpy pandas pandas.io.parquet pyarrow.parquet pyarrow.dataset scipy.stats scipy.optimize pandera.pandas
-    pandera.typing.dask yaml pydantic configobj threadpoolctl typer rich.console rich.table skops.io sklearn.pipeline
-    sklearn.compose sklearn.impute sklearn.preprocessing sklearn.linear_model sklearn.calibration sklearn.frozen
-    sklearn.metrics sklearn.dummy sklearn.model_selection sklearn.ensemble dvc.cli dvc.repo dvc.commands.repro
-    dvc.commands.status dvc.commands.data_sync dvc.stage.run dvc.fs dvc_data.index dvc_objects.fs dvc.config
-    onnx onnxruntime skl2onnx skl2onnx.common.data_types
+    pandera.typing.dask yaml pydantic configobj threadpoolctl typer rich.console rich.table skops.io
+    sklearn.pipeline sklearn.compose sklearn.impute sklearn.preprocessing sklearn.linear_model sklearn.calibration
+    sklearn.frozen sklearn.metrics sklearn.dummy sklearn.model_selection sklearn.ensemble dvc.cli dvc.repo
+    dvc.commands.repro dvc.commands.status dvc.commands.data_sync dvc.stage.run dvc.fs dvc_data.index dvc_objects.fs
+    dvc.config dvc.cli.parser dvc.cachemgr dvc.data_cloud dvc.dirs dvc.repo.init dvc.repo.plots dvc.rwlock
+    dvc.ui.table dvc_data.index.push dulwich.worktree networkx ruamel.yaml.mergevalue tabulate onnx onnxruntime
+    skl2onnx skl2onnx.common.data_types narwhals._pandas_like.namespace narwhals._interchange.dataframe
+    narwhals.stable.v2._namespace pandera.backends.pandas.builtin_hypotheses pandera.backends.pandas.register
+    pydantic.dataclasses tomllib mlflow.sklearn mlflow.pyfunc.model mlflow.store.tracking.sqlalchemy_store
+    mlflow.tracing.processor alembic.config opentelemetry.sdk.metrics sqlalchemy.dialects.sqlite bentoml
+    bentoml.bentos git
 """
 MODULES = {"mainline": "mainline.cli", "dvc": "dvc"}
 
@@ -84,10 +91,14 @@ class Forks:
 
 @contextlib.contextmanager
 def forks() -> Iterator[Forks]:
-    """Yield a server whose folder holds a forked ``mainline`` and ``dvc``."""
+    """Yield a server whose folder holds a forked ``mainline`` and ``dvc``: the shared one, or one for now."""
+    if shared := os.environ.get(SHARED):
+        yield Forks(Path(shared))
+        return
     from mainline.threads import SINGLE
 
-    with tempfile.TemporaryDirectory(prefix="m-") as name:  # short: the path of a socket may not be long
+    # Short: the path of a socket may not be long. What is killed may still write there.
+    with tempfile.TemporaryDirectory(prefix="m-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         for program, module in MODULES.items():
             text = f'#!/bin/sh\nexec "{sys.executable}" -S -E "{__file__}" ask "{folder}/socket" {module} "$@"\n'
@@ -96,7 +107,8 @@ def forks() -> Iterator[Forks]:
         with subprocess.Popen(
             [sys.executable, __file__, "serve", str(folder)],
             stdin=subprocess.PIPE,
-            env={**os.environ, **SINGLE, "DVC_NO_ANALYTICS": "1"},
+            env={**os.environ, **SINGLE, "DVC_NO_ANALYTICS": "1", "MLFLOW_DISABLE_TELEMETRY": "true"},
+            process_group=0,  # an interrupt ends it by the end of its stdin, without a traceback
         ) as server:
             try:
                 until = time.monotonic() + SECONDS
@@ -109,11 +121,13 @@ def forks() -> Iterator[Forks]:
 
 def serve(folder: Path) -> None:
     """Load the packages, then fork for every request until stdin ends."""
+    import gc
     import importlib
 
     for name in LOADED.split():
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
+    gc.freeze()  # or the collector of each fork would look through all of this, and so copy it
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(folder / "starting"))
@@ -161,6 +175,7 @@ def _run(request: Mapping[str, Any], folder: Path) -> int:
     os.environ.clear()
     os.environ.update(request["environment"])
     os.environ["PATH"] = f"{folder}{os.pathsep}{os.environ['PATH']}"
+    os.environ.setdefault("PYTHONPYCACHEPREFIX", str(folder / "pycache"))  # of services: compiled once for all clones
     sys.path[:0] = ["", *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     sys.argv = [request["module"], *request["arguments"]]
     _forward(folder)

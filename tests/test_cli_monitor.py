@@ -11,21 +11,17 @@ import pytest
 
 
 @pytest.fixture
-def watched(scratch):
+def watched(ready):
     """The scratch project, trained, with its own test window as a prediction log of five days, labels included."""
     from mainline.data.split import read_rows
     from mainline.project import load_project, scores
     from mainline.train.artifact import load_model
 
-    scratch.params["monitor"] = {"window": "day", "min_rows": 20, "min_labels": 50, "latency_p99_ms": 50.0}
-    scratch.params["evaluate"]["resamples"] = 100
-    scratch.write()
-    for command in ("validate", "split", "train", "evaluate"):
-        code, output = scratch.run(command)
-        assert code == 0, output
+    ready.params["monitor"] = {"window": "day", "min_rows": 20, "min_labels": 50, "latency_p99_ms": 50.0}
+    ready.write()
     project = load_project("bank")
-    rows = read_rows(scratch.folder / "artifacts" / "train.parquet").sample(frac=1, random_state=1)
-    found = scores(load_model(scratch.folder / "artifacts" / "model.skops"), rows)
+    rows = read_rows(ready.folder / "artifacts" / "train.parquet").sample(frac=1, random_state=1)
+    found = scores(load_model(ready.folder / "artifacts" / "model.skops"), rows)
     features = json.loads(rows[list(project.columns)].to_json(orient="records"))
     start = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
     lines = []
@@ -37,11 +33,11 @@ def watched(scratch):
              "track": "stable", "features": feature, "score": round(float(score), 6), "latency_ms": 2.0},
             {"kind": "feedback", "time": f"{time:%Y-%m-%dT%H:%M:%S.000Z}", **key, "outcome": outcome},
         ]  # fmt: skip
-    (scratch.folder / "log").mkdir()
-    scratch.lines = lines
-    scratch.log = scratch.folder / "log" / "a.jsonl"
-    write(scratch.log, lines)
-    return scratch
+    (ready.folder / "log").mkdir()
+    ready.lines = lines
+    ready.log = ready.folder / "log" / "a.jsonl"
+    write(ready.log, lines)
+    return ready
 
 
 def write(path, lines) -> None:

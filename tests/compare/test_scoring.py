@@ -15,26 +15,18 @@ from mainline.project import load_project, scores
 from mainline.train.artifact import load_model
 
 
-@pytest.fixture
-def trained(scratch: Any) -> Any:
-    for command in ("validate", "split", "train"):
-        code, output = scratch.run(command)
-        assert code == 0, output
-    return scratch
-
-
-def test_predict_writes_the_scores_of_the_model(trained: Any) -> None:
-    code, output = trained.run("predict", str(TEST), "out.npy", "--latency", "latency.json")
+def test_predict_writes_the_scores_of_the_model(ready: Any) -> None:
+    code, output = ready.run("predict", str(TEST), "out.npy", "--latency", "latency.json")
     assert code == 0, output
     found = np.load("out.npy", allow_pickle=False)
     model = load_model(MODEL, load_project("bank").trusted)
     assert found.dtype == np.float64
     assert np.array_equal(found, scores(model, read_rows(TEST)))
-    assert read_json(trained.folder / "latency.json")["single_ms"] > 0
-    assert [path.name for path in trained.folder.glob(".*.part")] == []
+    assert read_json(ready.folder / "latency.json")["single_ms"] > 0
+    assert [path.name for path in ready.folder.glob(".*.part")] == []
 
 
-def test_predict_shows_the_model_nothing_known_only_afterwards(trained: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_predict_shows_the_model_nothing_known_only_afterwards(ready: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[list[str]] = []
 
     def spy(model: Any, frame: Any) -> Any:
@@ -42,7 +34,7 @@ def test_predict_shows_the_model_nothing_known_only_afterwards(trained: Any, mon
         return scores(model, frame)
 
     monkeypatch.setattr("mainline.project.scores", spy)
-    assert trained.run("predict", str(TEST), "out.npy")[0] == 0
+    assert ready.run("predict", str(TEST), "out.npy")[0] == 0
     assert not {"y", "duration", "_batch", "_line"} & set(seen[0]) and "age" in seen[0]
 
 

@@ -10,6 +10,7 @@ from mainline.data.distribution import MIN_HISTORY_ROWS, Shift, benjamini_hochbe
 from mainline.data.profile import Bins, Profile, count, make_bins
 
 EFFECT, ALPHA = 0.1, 0.01
+DRAWS = 100
 ZIPF = 1 / np.arange(1, 301)
 CITIES = np.array([f"city {rank}" for rank in range(len(ZIPF))])
 SIZES = ([240] * 5, [1000, 700, 500, 300, 60], [250, 1500, 300, 900, 30], [800] * 4 + [500])
@@ -47,8 +48,8 @@ def test_one_process_cut_at_random_passes() -> None:
         order = generator.permutation(len(rows))
         return [rows.iloc[part] for part in np.split(order, np.cumsum(sizes)[:-1])]
 
-    share = passed(200, make)
-    print(f"A/A: {share:.1%} of 200 draws pass")
+    share = passed(DRAWS, make)
+    print(f"A/A: {share:.1%} of {DRAWS} draws pass")
     assert share >= 0.95
 
 
@@ -60,8 +61,8 @@ def test_harmless_wobble_from_batch_to_batch_passes() -> None:
             parts.append(draw(generator, size, generator.normal(0, 0.1), list(shares / shares.sum())))
         return parts
 
-    share = passed(200, make)
-    print(f"A/A with wobble: {share:.1%} of 200 draws pass")
+    share = passed(DRAWS, make)
+    print(f"A/A with wobble: {share:.1%} of {DRAWS} draws pass")
     assert share >= 0.95
 
 

@@ -109,7 +109,7 @@ def test_the_committed_lock_fits_code_data_and_params(finished: Any) -> None:
 
 def test_no_output_names_this_machine(finished: Any) -> None:
     for name, content in finished.outputs().items():
-        assert str(finished.folder).encode() not in content, name
+        assert str(finished.made_in).encode() not in content, name
 
 
 def test_killed_in_training_and_run_again(finished: Any, finished_copy: Any) -> None:

@@ -15,7 +15,20 @@ import pytest
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "run_tests.py"
 NAMES = ("pipeline", "workflow", "release", "other", "top")
-SLOW = "import pytest\n\n\n@pytest.mark.slow\ndef test_slow_{name}():\n    assert {name!r} != {bad!r}\n"
+SLOW = """
+import os
+import pytest
+
+@pytest.mark.slow
+def test_slow_{name}():
+    assert os.environ["SHARED"] == "a folder"
+    assert {name!r} != {bad!r}
+"""
+FORKS = """
+import contextlib, types
+SHARED = "SHARED"
+forks = lambda: contextlib.nullcontext(types.SimpleNamespace(folder="a folder"))
+"""
 
 
 @pytest.fixture
@@ -43,6 +56,7 @@ def suite(root: Path, *, bad: str = "") -> Path:
         path = root / "tests" / file
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(SLOW.format(name=name, bad=bad) + f"\n\ndef test_fast_{name}():\n    pass\n")
+    (root / "tests" / "forks.py").write_text(FORKS)
     return root
 
 

@@ -51,7 +51,10 @@ def test_the_command_and_its_environment(project: Path, free: int) -> None:
     assert start(free, log="s3://bucket/log").environment["MAINLINE_LOG"] == "s3://bucket/log"
 
 
-def test_a_bento_is_served_from_its_own_folder_under_its_releases_id(project: Path, free: int, tmp_path: Path) -> None:
+def test_a_bento_is_served_from_its_own_folder_under_its_releases_id(
+    project: Path, free: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTHONPYCACHEPREFIX", raising=False)
     release = tmp_path / "bank-0123456789ab"
     shutil.copytree(project, release / "bento" / "src")
     (release / "bento" / "src" / "service.py").touch()
@@ -60,6 +63,9 @@ def test_a_bento_is_served_from_its_own_folder_under_its_releases_id(project: Pa
     assert made.folder == release / "bento" / "src"
     assert made.environment["MAINLINE_RELEASE"] == "bank-0123456789ab"
     assert made.environment["MAINLINE_LOG"] == str(project / ".mainline/log"), "not inside the Bento"
+    assert made.environment["PYTHONPYCACHEPREFIX"] == str(project / ".mainline/pycache"), "nor is compiled Python"
+    monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path / "shared"))
+    assert start(free, bento=str(release / "bento")).environment["PYTHONPYCACHEPREFIX"] == str(tmp_path / "shared")
     with pytest.raises(UserError, match="not a built Bento"):
         start(free, bento=str(release))
 

@@ -23,8 +23,8 @@ import yaml
 ROOT = Path(__file__).parents[2]
 REPOSITORY = "ada/loans"
 BIN = Path(sys.executable).parent
-# What the actions that download would have done, by the part that matters here. With LENT, setup finds this environment
-# in .venv, stamped as its own, and the code of the work tree goes first; without, it makes one as on GitHub.
+# What the actions that download would have done, by the part that matters here. Setup finds the environment LENT in
+# .venv, stamped as its own, and the code of the work tree goes first; in the job REAL it makes one as on GitHub.
 STAND_INS = {
     "actions/checkout": """
     - shell: bash
@@ -32,9 +32,10 @@ STAND_INS = {
       run: |
         git init --quiet
         git remote add origin "$STAND_IN/origin.git"
+        echo "$STAND_IN/origin.git/objects" > .git/objects/info/alternates  # what is there need not be sent
         git fetch --quiet origin
         git checkout --quiet --detach "${REF:-origin/main}"
-        if [ -n "$LENT" ]; then
+        if [ "$GITHUB_JOB" != "$REAL" ]; then
           mkdir .venv
           ln -s "$LENT/bin" .venv/bin
           cd scripts
@@ -77,6 +78,13 @@ STAND_INS = {
     - shell: bash
       run: echo "$STAND_IN/cml" >> "$GITHUB_PATH"
 """,
+}
+
+# Programs of a run that is not ``real``. act starts Node.js four times a job, for hashFiles and to find it; what comes
+# of that only goes to the cache's action, which has a stand-in.
+TOOLS = {
+    "make": "echo not checked here",
+    "node": 'if [ "$1" = --no-warnings ]; then echo "$0"; else echo __OUTPUT__0123456789__OUTPUT__ >&2; fi',
 }
 
 
@@ -169,7 +177,8 @@ class Place:
     def run(self, *, home: str = REPOSITORY, real: bool = False) -> Outcome:
         """Run the workflow for the clone's head as act does, on this machine.
 
-        With ``real``, each job installs its own environment and `make check` checks; without, both are passed over.
+        With ``real``, the job `check` installs its own environment and `make check` checks; without, both are passed
+        over.
         """
         head, base = git(self.clone, "rev-parse", "HEAD"), git(self.clone, "rev-parse", "origin/main")
         side = {"sha": head, "ref": "topic", "repo": {"full_name": home}}
@@ -226,8 +235,9 @@ class Place:
         """Return act's command line and environment."""
         tools = self.top / "tools"
         tools.mkdir(exist_ok=True)
-        (tools / "make").write_text("#!/bin/sh\necho not checked here\n", encoding="utf-8")
-        (tools / "make").chmod(0o755)
+        for name, script in TOOLS.items():
+            (tools / name).write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+            (tools / name).chmod(0o755)
         path = f"{BIN}:{os.environ['PATH']}" if real else f"{tools}:{os.environ['PATH']}"
         path = ":".join(part for part in path.split(":") if part != str(BIN))
         command = [
@@ -238,7 +248,7 @@ class Place:
             "--secret", f"GITHUB_TOKEN={self.token}", "--env", f"GITHUB_API_URL={self.hub.url}",
             "--env", f"GITHUB_REPOSITORY={REPOSITORY}", "--env", f"STAND_IN={self.top}",
             "--env", f"UV_CACHE_DIR={Path.home() / '.cache' / 'uv'}",
-            "--env", f"LENT={'' if real else self.lent}",
+            "--env", f"LENT={self.lent}", "--env", f"REAL={'check' if real else ''}",
         ]  # fmt: skip
         for name, value in self.variables.items():
             command += ["--var", f"{name}={value}"]

@@ -20,6 +20,7 @@ def test_words_alone_get_their_status_without_training(place: Any) -> None:
     assert outcome.code == 0
     assert states(place) == [(head, "success")] and "documentation only" in place.hub.statuses[0]["description"]
     assert "mainline ci train" not in outcome.log and not outcome.artifact.exists()
+    assert outcome.log.count("setting up .venv from requirements.lock") == 1
     assert place.origin == head and place.hub.comments == []
 
 
