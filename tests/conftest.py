@@ -29,14 +29,8 @@ from mainline.cli import app
 from mainline.config import Settings, load_settings
 
 ROOT = Path(__file__).parents[1]
-DRILL = "drill: a fault or a test of users with real services; `make drill` runs it, `make test` does not"
 MONTHS = ("2009-01", "2009-02", "2009-03", "2009-04", "2009-05")
 ROWS = 240
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker of the drills known."""
-    config.addinivalue_line("markers", DRILL)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -95,17 +95,19 @@ def test_the_log_is_read_on_and_on_joined_and_valued(tmp_path: Path) -> None:
     assert (records.pairs.all, dict(records.pairs.slices)) == (Share(1, 0), {("g", "b"): Share(1, 0)})
     with log.open("a") as stream:
         stream.write(half[40:] + record("old", "stable", 2, 0.8) + "no JSON\n[1]\n")
+        stream.write(record("new", "canary", 19, 0.9))
         stream.write(record("old", "stable", 30, 0.2) + record("new", "canary", 31, [0.7, 0.3]))
         stream.write(record("other", "stable", 32, 0.2))
-        for number in (1, 30, 31):
+        for number in (1, 19, 30, 31):
             stream.write(json.dumps({"kind": "feedback", "time": "2026-01-01T00:01:00.000Z", "row": 0,
                                      "request_id": f"r{number}", "outcome": "yes"}) + "\n")  # fmt: skip
     log.rename(tmp_path / "20260101.jsonl")
     records.read("2026-01-01T00:00:20.000Z")
     assert records.pairs.all == Share(2, 1)
     assert (list(records.scores["stable"]), list(records.earlier["stable"])) == ([0.2], [0.4, 0.8])
-    assert (list(records.scores["candidate"]), records.worth["candidate"]) == ([0.7], Mean(1, 9.0, 81.0))
-    assert records.worth["stable"] == Mean(1, 0.0, 0.0), "request 1 was answered before the candidate had users"
+    assert list(records.scores["candidate"]) == [0.9, 0.7]
+    # Requests 1 and 19 came before both sides had users.
+    assert (records.worth["candidate"], records.worth["stable"]) == (Mean(1, 9.0, 81.0), Mean(1, 0.0, 0.0))
     records.read("2026-01-01T00:00:20.000Z")
     assert records.pairs.all.n == 2, "nothing is read twice"
     with (tmp_path / "20260101.jsonl").open("a") as stream:

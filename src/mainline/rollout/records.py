@@ -92,7 +92,10 @@ class Records:
         return replace(self._paired.pairs, unanswered=self._unanswered, settled=settled)
 
     def read(self, split_began: str | None) -> None:
-        """Take in what is new; ``split_began`` is when the candidate got its first users (ISO), None before that."""
+        """Take in what is new; ``split_began`` is when the candidate got its first users (ISO), None before that.
+
+        Only what came since then on both sides is valued: a season's outcomes must not be held against an hour's.
+        """
         found: list[tuple[Half, Half]] = []
         for record in self._tail.new():
             if str(record.get("time", "")) < self._since:
@@ -114,17 +117,18 @@ class Records:
         self._newest = max(self._newest, str(record["time"]))
         self._oldest = min(self._oldest or self._newest, str(record["time"]))
         key = (str(record.get("request_id")), int(record.get("row", 0)))
+        late = split_began is not None and str(record["time"]) >= split_began
         if release == self._candidate and track == "shadow":
             self.earlier["candidate"].append(score_of(record))
             self._pair(key, "shadow", record, found)
         elif release == self._candidate:
             self.scores["candidate"].append(score_of(record))
-            self._judge(key, "candidate", record)
+            if late:
+                self._judge(key, "candidate", record)
         elif release == self._stable and track != "shadow":
-            late = split_began is not None and str(record["time"]) >= split_began
             (self.scores if late else self.earlier)["stable"].append(score_of(record))
             if late:
-                self._judge(key, "stable", record)  # what came before had no candidate beside it
+                self._judge(key, "stable", record)
             else:
                 self._pair(key, "stable", record, found)
 
