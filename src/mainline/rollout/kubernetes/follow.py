@@ -63,8 +63,10 @@ class Ear:
 
     def _judge(self, state: State, seen: Seen | None) -> Move:
         deploy = self.of.deploy
-        images = {name: image_of(deploy.entry(name)) for name in deploy.releases()}
         found = folder.named(deploy)
+        pods = (seen.stable, seen.current) if seen else ()
+        asked = {state.stable, state.candidate, found and found.release, *(item.release for item in pods if item)}
+        images = {name: image_of(deploy.entry(name)) for name in deploy.releases() if name in asked}
         # Another image of the same release is another thing to name.
         named = found.release if found and images.get(found.release) == found.reference else None
         if state.candidate is None:
@@ -107,7 +109,7 @@ class Ear:
         self.of.put(f"production: the cluster's folder names {made.release}\n\n{made.why}", files)
 
     def _tell(self, made: Move, trouble: str) -> None:
-        text = trouble or f"{made.kind}: {made.release} {made.why}"
+        text = trouble or (made.why if made.kind == "wait" else f"{made.kind}: {made.why}")
         last, at = self._said
         if text == last and time.monotonic() - at < REPEAT_SECONDS:
             return
