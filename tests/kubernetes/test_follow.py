@@ -44,21 +44,28 @@ NO_PLANE: Any = type("NoPlane", (), {"find": staticmethod(Path)})()
 
 @pytest.fixture(scope="module")
 def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clone and its bare origin: "old" is stable and in the folder, "older" was before; all have images.
+    """A clone and its bare origin, twice: "old" is stable and in the folder; and "new" is tried and in the folder.
 
-    The schemas are left out here and below: other tests hold the same files against them.
+    "older" was stable before; all have images. The schemas are left out here and below: other tests hold the same files
+    against them.
     """
     place = tmp_path_factory.mktemp("begun")
-    made = Deploy.open(place / "clone")
-    subprocess.run(["git", "init", "--quiet", "--bare", place / "origin.git"], check=True)
+    made = Deploy.open(place / "serving/clone")
     entries = [Entry(name, "c" * 40, digests={"image": IMAGE[name].reference}) for name in NAMES]
+    began = made.clock().isoformat()
     serving = State("production", stable="bank-old", previous=("bank-older",))
-    made.commit("begin", expect=made.head(), states=[serving], entries=entries)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mainline.rollout.kubernetes.check.schema_faults", lambda _: [])
-        files = folder.files_of(made, IMAGE["bank-old"], lambda _: load_settings(ROOT / "params.yaml"))
-    made.commit("name bank-old", expect=made.head(), files=files)
-    made.repo.git("push", "--quiet", str(place / "origin.git"), "deploy")
+    tried = replace(serving, candidate="bank-new", plan=replace(PLAN, began=began).asdict(), started=began, revision=1)
+    for name, state, image in (("serving", serving, "bank-old"), ("trying", tried, "bank-new")):
+        if name == "trying":
+            shutil.copytree(place / "serving/clone", place / "trying/clone")
+            made = Deploy.open(place / "trying/clone")
+        made.commit("begin", expect=made.head(), states=[state], entries=entries)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("mainline.rollout.kubernetes.check.schema_faults", lambda _: [])
+            files = folder.files_of(made, IMAGE[image], lambda _: load_settings(ROOT / "params.yaml"))
+        made.commit(f"name {image}", expect=made.head(), files=files)
+        subprocess.run(["git", "init", "--quiet", "--bare", place / name / "origin.git"], check=True)
+        made.repo.git("push", "--quiet", str(place / name / "origin.git"), "deploy")
     return place
 
 
@@ -123,45 +130,64 @@ class World:
 
 
 @pytest.fixture
-def world(begun: Path, empty: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    """Nothing is in the cluster yet."""
+def made(begun: Path, empty: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], World]:
+    """Return a world by its name, with an empty cluster."""
     monkeypatch.setattr("mainline.rollout.kubernetes.check.schema_faults", lambda _: [])
     monkeypatch.chdir(tmp_path)
     Path("params.yaml").write_text(PARAMS, encoding="utf-8")
-    shutil.copytree(begun / "origin.git", "origin.git")
-    made = World.__new__(World)
-    acting = []
-    for name in ("runner", "follower"):
-        shutil.copytree(begun / "clone", name)
-        deploy = Deploy.open(tmp_path / name, str(tmp_path / "origin.git"))
-        of = Controller(deploy, NO_PLANE, RULES, lambda _: {}, NO_PLANE, journals=tmp_path / "rollouts", by=name)
-        of.also = folder.with_stable(deploy, lambda entry: made.settings(entry))
-        acting.append(of)
-    ear = Ear(acting[1], lambda: read(empty.answer(), "bank"), lambda entry: made.settings(entry), 0.0)
-    made.__init__(acting[0].deploy, ear, empty)  # type: ignore[misc]
-    monkeypatch.setattr(host, "plan_of", lambda *_: PLAN)
-    for module in (host, production):
-        monkeypatch.setattr(module, "controller", lambda *_, **__: acting[0])
-    monkeypatch.setattr(here, "controller", lambda *_, **__: acting[0])
-    return made
+
+    def make(which: str) -> World:
+        shutil.copytree(begun / which / "origin.git", "origin.git")
+        world = World.__new__(World)
+        acting = []
+        for name in ("runner", "follower"):
+            shutil.copytree(begun / which / "clone", name)
+            deploy = Deploy.open(tmp_path / name, str(tmp_path / "origin.git"))
+            of = Controller(deploy, NO_PLANE, RULES, lambda _: {}, NO_PLANE, journals=tmp_path / "rollouts", by=name)
+            of.also = folder.with_stable(deploy, lambda entry: world.settings(entry))
+            acting.append(of)
+        ear = Ear(acting[1], lambda: read(empty.answer(), "bank"), lambda entry: world.settings(entry), 0.0)
+        world.__init__(acting[0].deploy, ear, empty)  # type: ignore[misc]
+        monkeypatch.setattr(host, "plan_of", lambda *_: PLAN)
+        for module in (host, production, here):
+            monkeypatch.setattr(module, "controller", lambda *_, **__: acting[0])
+        return world
+
+    return make
 
 
 @pytest.fixture
-def serving(world: World) -> World:
+def serving(made: Callable[[str], World]) -> World:
     """The cluster serves what git calls stable."""
+    world = made("serving")
     world.argo.sync(IMAGE["bank-old"])
+    return world
+
+
+@pytest.fixture
+def trying(made: Callable[[str], World]) -> World:
+    """The cluster has begun with the candidate."""
+    world = made("trying")
+    world.argo.sync(IMAGE["bank-old"])
+    world.argo.sync(IMAGE["bank-new"])
     return world
 
 
 def test_a_release_gets_its_users_from_argo_and_the_workflow_hears_of_it(
     serving: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    def as_on_a_host() -> None:
+        serving.runner.refresh()
+        state = serving.runner.state("production")
+        assert (state.phase, state.weight, state.step) == ("canary", 50, 1)
+        assert (serving.heard().candidate, serving.heard().weight) == ("bank-new", 50)
+        serving.argo.weigh(100, 7)
+
     serving.acts = [
         lambda: None,
         lambda: serving.argo.weigh(5, 1),
         lambda: serving.argo.weigh(50, 4),
-        lambda: serving.argo.weigh(100, 7),
-        lambda: None,
+        as_on_a_host,
         lambda: serving.argo.promote(),
     ]
     assert host.roll_out("bank-new", serving.runner, serving.watch)
@@ -174,25 +200,11 @@ def test_a_release_gets_its_users_from_argo_and_the_workflow_hears_of_it(
         "bank-new", ("bank-old", "bank-older"), None, None)  # fmt: skip
     assert serving.named() == "bank-new", "and it stays in the folder"
     assert serving.heard().stable == "bank-new"
-    serving.settle(1)
-    assert serving.heard().revision == state.revision
     assert "Argo Rollouts gives it 50 %" in capsys.readouterr().out
     head = serving.runner.head()
-    serving.settle(2)
-    serving.runner.refresh()
-    assert serving.runner.head() == head, "nothing changes, nothing is written"
-
-
-def test_each_step_is_in_git_as_on_a_host(serving: World) -> None:
-    serving.start()
-    serving.settle(2)
-    assert serving.named() == "bank-new"
-    serving.argo.weigh(50, 4)
-    serving.ear.look()
-    serving.runner.refresh()
-    state = serving.runner.state("production")
-    assert (state.phase, state.weight, state.step) == ("canary", 50, 1)
-    assert (serving.heard().candidate, serving.heard().weight) == ("bank-new", 50)
+    serving.settle(1)
+    assert serving.heard().revision == state.revision
+    assert serving.runner.refresh() == head, "nothing changes, nothing is written"
 
 
 def test_an_abort_by_argo_stands_in_the_ledger_and_the_folder_has_the_very_files_of_stable_again(
@@ -215,13 +227,12 @@ def test_an_abort_by_argo_stands_in_the_ledger_and_the_folder_has_the_very_files
     files = serving.runner.repo.git("show", "--name-only", "--format=", ":/abort bank-new").split()
     assert {"production.yaml", "ledger/bank-new.yaml", folder.OVERLAY} <= set(files), "all of it in one commit"
     assert "was not promoted: abort; bank-old is stable" in capsys.readouterr().out
-    serving.settle(2)
+    serving.settle(1)
     assert serving.argo.status["phase"] == "Healthy" and serving.heard().stable == "bank-old"
     serving.argo.runs = []
     serving.start()
-    serving.settle(3)
+    serving.settle(1)
     assert serving.named() == "bank-new" and "900m" in serving.text(), "asked for again, it is tried again"
-    assert serving.events()[-1].event == "abort"
 
 
 def test_a_rollback_is_git_alone_and_brings_back_the_files_of_then(serving: World) -> None:
@@ -231,7 +242,7 @@ def test_a_rollback_is_git_alone_and_brings_back_the_files_of_then(serving: Worl
     serving.settle(2)
     serving.argo.promote()
     serving.settle(1)
-    assert serving.runner.state("production").stable == "bank-new" and "900m" in serving.text()
+    assert "900m" in serving.text() and serving.runner.state("production").stable == "bank-new"
     serving.ear.ask = lambda: 1 / 0  # type: ignore[assignment,return-value]
     done = production.go_back("", "complaints", serving.runner, None)
     assert (done.state.stable, done.left, done.live) == ("bank-old", "bank-new", False)
@@ -284,8 +295,10 @@ def test_the_one_whose_files_would_be_wrong_is_aborted_with_the_reason(
     assert serving.named() == "bank-old"
 
 
-def test_in_an_empty_cluster_stable_comes_first_and_a_candidate_only_when_it_serves(world: World) -> None:
-    world.start()
+def test_in_an_empty_cluster_stable_comes_first_and_a_candidate_only_when_it_serves(
+    made: Callable[[str], World],
+) -> None:
+    world = made("trying")
     world.ear.look()
     assert world.named() == "bank-old", "Argo makes no steps for the first of a cluster"
     world.ear.look()
@@ -300,45 +313,39 @@ def test_in_an_empty_cluster_stable_comes_first_and_a_candidate_only_when_it_ser
 
 
 def test_a_cluster_that_cannot_be_asked_is_no_news_and_the_workflow_hears_why(
-    serving: World, capsys: pytest.CaptureFixture[str]
+    trying: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    serving.start()
-    serving.settle(2)
-    honest, head = serving.ear.ask, serving.runner.refresh()
+    honest, head = trying.ear.ask, trying.runner.refresh()
 
     def away() -> Any:
         raise UserError("kubectl: You must be logged in", "log in")
 
-    serving.ear.ask = away
-    serving.argo.promote()
-    assert serving.ear.look().kind == "refuse"
-    assert serving.ear.look().kind == "refuse"
-    assert serving.runner.refresh() == head, "nothing was decided"
-    said = serving.heard()
+    trying.ear.ask = away
+    trying.argo.promote()
+    assert trying.ear.look().kind == "refuse"
+    assert trying.ear.look().kind == "refuse"
+    assert trying.runner.refresh() == head, "nothing was decided"
+    said = trying.heard()
     assert (said.trouble, said.stable, said.revision) == ("kubectl: You must be logged in", None, None)
     assert capsys.readouterr().out.count("You must be logged in") == 1, "said once, not at each look"
-    serving.ear.ask = honest
-    serving.ear.look()
-    assert serving.events()[-1].event == "promote"
-    serving.ear.look()
-    assert serving.heard().trouble == ""
+    trying.ear.ask = honest
+    trying.ear.look()
+    assert trying.events()[-1].event == "promote"
+    trying.ear.look()
+    assert trying.heard().trouble == ""
 
 
-def test_what_waits_for_a_person_is_told_once(serving: World) -> None:
-    serving.start()
-    serving.settle(2)
-    serving.argo.weigh(5, 2)
-    serving.ear.look()
-    serving.argo.status["pauseConditions"] = [
-        {"reason": "InconclusiveAnalysisRun", "startTime": "2026-01-01T01:00:00Z"}
-    ]
+def test_what_waits_for_a_person_is_told_once(trying: World) -> None:
+    trying.argo.weigh(5, 2)
+    trying.ear.look()
+    trying.argo.status["pauseConditions"] = [{"reason": "InconclusiveAnalysisRun", "startTime": "2026-01-01T01:00:00Z"}]
     for _ in range(3):
-        serving.ear.look()
-    assert [item.event for item in serving.events()] == ["step", "hold"]
-    assert "waits for a person at 5 %: InconclusiveAnalysisRun since 2026-01-01T01" in serving.events()[-1].why
-    serving.argo.weigh(50, 4)
-    serving.ear.look()
-    assert serving.events()[-1].event == "step", "and it goes on"
+        trying.ear.look()
+    assert [item.event for item in trying.events()] == ["step", "hold"]
+    assert "waits for a person at 5 %: InconclusiveAnalysisRun since 2026-01-01T01" in trying.events()[-1].why
+    trying.argo.weigh(50, 4)
+    trying.ear.look()
+    assert trying.events()[-1].event == "step", "and it goes on"
 
 
 @pytest.mark.parametrize("where", ["before the commit", "after the push"])
@@ -369,22 +376,20 @@ def test_killed_between_the_files_and_the_commit_it_goes_on(
     assert serving.named() == "bank-new" and [item.event for item in serving.events()] == ["step"]
 
 
-def test_a_branch_that_moves_meanwhile_costs_a_look(serving: World) -> None:
-    serving.start()
-    serving.settle(2)
-    serving.argo.promote()
-    honest = serving.ear.ask
+def test_a_branch_that_moves_meanwhile_costs_a_look(trying: World) -> None:
+    trying.argo.promote()
+    honest = trying.ear.ask
 
     def late() -> Any:
-        serving.ear.ask = honest
+        trying.ear.ask = honest
         production.drop("somebody was faster")
         return honest()
 
-    serving.ear.ask = late
-    assert serving.ear.look().kind == "wait"
-    assert [item.event for item in serving.events()] == ["abort"], "what somebody else has decided stands"
-    serving.settle(2)
-    assert serving.argo.status["stableRS"] == serving.argo.digest(IMAGE["bank-old"])
+    trying.ear.ask = late
+    assert trying.ear.look().kind == "wait"
+    assert [item.event for item in trying.events()] == ["abort"], "what somebody else has decided stands"
+    trying.settle(2)
+    assert trying.argo.status["stableRS"] == trying.argo.digest(IMAGE["bank-old"])
 
 
 def test_two_of_them_write_everything_once(serving: World, tmp_path: Path) -> None:
@@ -399,15 +404,13 @@ def test_two_of_them_write_everything_once(serving: World, tmp_path: Path) -> No
     assert [item.event for item in serving.events()] == ["step", "promote"]
 
 
-def test_a_cluster_that_runs_something_else_is_refused_and_said(serving: World) -> None:
-    serving.start()
-    serving.settle(2)
-    head = serving.runner.refresh()
-    serving.argo.images[1] = Image("shop.example/bank@sha256:" + "d" * 64, "bank-new")
-    serving.argo.status["currentPodHash"] = serving.argo.digest(serving.argo.images[1])
-    serving.argo.promote()
-    assert serving.ear.look().kind == "refuse"
-    assert serving.runner.refresh() == head and "the ledger has shop.example" in serving.heard().trouble
+def test_a_cluster_that_runs_something_else_is_refused_and_said(trying: World) -> None:
+    head = trying.runner.refresh()
+    trying.argo.images[1] = Image("shop.example/bank@sha256:" + "d" * 64, "bank-new")
+    trying.argo.status["currentPodHash"] = trying.argo.digest(trying.argo.images[1])
+    trying.argo.promote()
+    assert trying.ear.look().kind == "refuse"
+    assert trying.runner.refresh() == head and "the ledger has shop.example" in trying.heard().trouble
 
 
 def test_a_folder_that_was_broken_by_hand_is_written_anew(serving: World) -> None:
@@ -446,15 +449,13 @@ def test_what_argo_has_to_do_is_refused_here(serving: World) -> None:
     assert serving.runner.refresh() == head
 
 
-def test_abort_and_rollback_by_hand_are_git_alone(serving: World) -> None:
-    serving.start()
-    serving.settle(2)
+def test_abort_and_rollback_by_hand_are_git_alone(trying: World) -> None:
     done = CliRunner().invoke(app, ["rollout", "abort", "--why", "odd"])
     assert done.exit_code == 0 and "aborted: bank-new" in done.output
-    assert serving.named() == "bank-old" and serving.events()[-1].why == "odd"
+    assert trying.named() == "bank-old" and trying.events()[-1].why == "odd"
     done = CliRunner().invoke(app, ["rollback", "--why", "complaints"])
     assert done.exit_code == 0 and "bank-older is stable again instead of bank-old" in done.output
-    assert serving.named() == "bank-older"
+    assert trying.named() == "bank-older"
     assert CliRunner().invoke(app, ["rollout", "abort"]).exit_code == 1, "nothing is being tried"
 
 
