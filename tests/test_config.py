@@ -84,6 +84,7 @@ def test_every_key_is_needed_and_none_is_unknown(params, tmp_path: Path) -> None
         ("evaluate.resamples", 99), ("gates.floors", {"roc_auc": "high"}), ("gates.size_mb", "5 MB"),
         ("kubernetes.prometheus", "prometheus:9090"), ("kubernetes.cpu", "half"), ("kubernetes.memory", "1"),
         ("kubernetes.score_distance", 0.75), ("kubernetes.log", "/log"),
+        ("kubernetes.image", "shop/bank:latest"), ("rollout.target", "moon"),
         ("rollout.weights", [5, 1, 100]), ("rollout.weights", [1, 50]), ("rollout.mode", "big_bang"),
         ("rollout.analysis.latency_requests", 100), ("rollout.proxy.port", 70000), ("rollout.ab.split", 100),
     ],
@@ -135,3 +136,12 @@ def test_a_file_that_is_no_settings(text: str, words: str, tmp_path: Path) -> No
 def test_an_absent_file(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="params.yaml: not there"):
         load_settings(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize("change", [{"mode": "blue_green"}, {"mode": "ab"}, {"weights": [100]}])
+def test_what_argo_rollouts_cannot_follow_is_refused_with_its_target(change, params, tmp_path: Path) -> None:
+    params["rollout"] |= {"target": "kubernetes"}
+    assert load(params, tmp_path).rollout.target == "kubernetes"
+    params["rollout"] |= change
+    with pytest.raises(UserError, match="target kubernetes takes mode canary and at least two weights"):
+        load(params, tmp_path)

@@ -57,7 +57,7 @@ class Score(Room):
 class Kubernetes(Room):
     """The cluster that ``mainline kubernetes`` writes for, and where its images go."""
 
-    image: str | None = Field(default=None, pattern=r"^[a-z0-9]+(?:[._/:-]+[a-z0-9]+)*$")
+    image: str | None = Field(default=None, pattern=r"^(?:[a-z0-9.-]+(?::\d+)?/)?[a-z0-9._/-]+$")
     gateway: str = "gateway"
     gateway_namespace: str = "gateway-system"
     hostname: str | None = None
