@@ -105,6 +105,8 @@ def test_a_deployment_that_argo_has_not_noted_is_not_settled(argo: Any) -> None:
     answer = argo.answer()
     del answer["items"][0]["metadata"]["annotations"]
     assert not read(answer, "bank").settled
+    del answer["items"][0]["status"]["workloadObservedGeneration"]
+    assert not read(answer, "bank").settled, "two things that are not known are not equal"
 
 
 def test_a_cluster_without_the_rollout_and_one_without_a_status(empty: Any, argo: Any) -> None:
