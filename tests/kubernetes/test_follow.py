@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -39,6 +40,7 @@ IMAGE = {
 }
 RULES = Rollout(target="kubernetes", max_seconds=3000, host=HostRules(poll_seconds=40, silence_seconds=100))
 PLAN = Plan("canary", (5, 50, 100), 10, 60.0, 10, 1.0, 3000.0, 60.0)
+CONTROLLER = here.controller
 NO_PLANE: Any = type("NoPlane", (), {"find": staticmethod(Path)})()
 
 
@@ -210,7 +212,11 @@ def test_a_release_gets_its_users_from_argo_and_the_workflow_hears_of_it(
 def test_an_abort_by_argo_stands_in_the_ledger_and_the_folder_has_the_very_files_of_stable_again(
     serving: World, run_of: Callable[..., Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
+    path = f"{folder.FOLDER}/base/deployment.yaml"
+    by_hand = {path: serving.text().replace("500m", "600m")}
+    serving.runner.commit("more, at once", expect=serving.runner.head(), files=by_hand)
     before = serving.text()
+    assert "600m" in before
     serving.cpu = "900m"
     new = serving.argo.digest(IMAGE["bank-new"])
 
@@ -392,16 +398,15 @@ def test_a_branch_that_moves_meanwhile_costs_a_look(trying: World) -> None:
     assert trying.argo.status["stableRS"] == trying.argo.digest(IMAGE["bank-old"])
 
 
-def test_two_of_them_write_everything_once(serving: World, tmp_path: Path) -> None:
+def test_two_of_them_write_everything_once(trying: World, tmp_path: Path) -> None:
     deploy = Deploy.open(tmp_path / "second", str(tmp_path / "origin.git"))
     of = Controller(deploy, NO_PLANE, RULES, lambda _: {}, NO_PLANE, by="second")
-    second = Ear(of, serving.ear.ask, serving.settings, 0.0)
-    serving.start()
-    for act in (lambda: None, serving.sync, lambda: serving.argo.weigh(5, 1), lambda: serving.argo.promote()):
+    second = Ear(of, trying.ear.ask, trying.settings, 0.0)
+    for act in (lambda: trying.argo.weigh(5, 1), lambda: trying.argo.promote()):
         act()
-        for ear in (serving.ear, second, serving.ear):
+        for ear in (trying.ear, second, trying.ear):
             ear.look()
-    assert [item.event for item in serving.events()] == ["step", "promote"]
+    assert [item.event for item in trying.events()] == ["step", "promote"]
 
 
 def test_a_cluster_that_runs_something_else_is_refused_and_said(trying: World) -> None:
@@ -425,6 +430,23 @@ def test_only_the_clusters_folder_can_be_written_beside_the_ledger(serving: Worl
     for path in ("production.yaml", "monitor/x", "kubernetes/../production.yaml"):
         with pytest.raises(ValueError, match="not below kubernetes/"):
             serving.runner.commit("no", expect=serving.runner.head(), files={path: ""})
+
+
+def test_only_commits_to_a_remote_bring_the_folder_along(
+    serving: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(here, "load_project", lambda _: SimpleNamespace(slices={}, value=None))
+    state = replace(serving.runner.state("production"), stable="bank-older")
+    assert CONTROLLER("production").also(state) == {}, "a rehearsal on a laptop needs no image"
+    monkeypatch.setenv("MAINLINE_DEPLOY_REMOTE", str(tmp_path / "origin.git"))
+    shutil.rmtree(tmp_path / ".mainline")
+    assert CONTROLLER("staging").also(state) == {}
+    of = CONTROLLER("production")
+    assert of.also(replace(state, stable="bank-old")) == {}, "it is named already"
+    with pytest.raises(UserError, match="bank-older: its commit cccccccccccc is not here"):
+        of.also(state)
+    Path("params.yaml").write_text(PARAMS.replace("target: kubernetes", "target: host"), encoding="utf-8")
+    assert CONTROLLER("production").also(state) == {}
 
 
 def test_params_are_the_releases_own_whatever_is_checked_out(tmp_path: Path) -> None:

@@ -90,11 +90,13 @@ def _target(settings: Settings) -> Target:
 
 def _earlier(deploy: Deploy, wanted: Image) -> dict[str, str]:
     """Return the files of the newest commit in which the folder named ``wanted``; empty when there is none."""
-    commits = deploy.repo.git("rev-list", f"--max-count={MOST}", REF, "--", OVERLAY).split()
-    for commit in commits:
+    after = ""
+    for commit in deploy.repo.git("rev-list", f"--max-count={MOST}", REF, "--", OVERLAY).split():
         if named(deploy, commit) == wanted:
-            paths = deploy.repo.names(FOLDER, commit)
-            return {path: deploy.repo.read(path, commit) or "" for path in paths}
+            # Somebody may have changed a file beside the overlay while it named this one.
+            last = f"{after}^" if after else REF
+            return {path: deploy.repo.read(path, last) or "" for path in deploy.repo.names(FOLDER, last)}
+        after = commit
     return {}
 
 
