@@ -260,14 +260,16 @@ def test_a_rollback_is_git_alone_and_brings_back_the_files_of_then(serving: Worl
     assert serving.argo.status["stableRS"] == serving.argo.digest(IMAGE["bank-old"])
 
 
-def test_a_rollback_is_red_while_the_cluster_serves_something_else(
-    serving: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_it_is_red_while_the_cluster_gives_users_to_what_was_dropped(
+    trying: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    production.go_back("", "complaints", serving.runner, None)
-    assert serving.named() == "bank-older", "rendered, as it never was in the folder"
-    monkeypatch.setattr(serving.argo, "sync", lambda _: None)
-    assert not host.followed(serving.runner, serving.watch)
+    production.drop("odd")
+    with monkeypatch.context() as patch:
+        patch.setattr(trying.argo, "sync", lambda _: None)
+        assert not host.followed(trying.runner, trying.watch), "stable is the right one, but not alone"
     assert "Is `mainline kubernetes follow` running there" in capsys.readouterr().out
+    assert (trying.heard().stable, trying.heard().candidate) == ("bank-old", "bank-new")
+    assert host.followed(trying.runner, trying.watch)
 
 
 def test_a_rollback_to_what_has_no_image_is_refused_and_a_drop_is_not(serving: World) -> None:
