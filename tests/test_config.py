@@ -107,6 +107,15 @@ def test_what_may_be_null(key: str, params, tmp_path: Path) -> None:
     assert load(changed(params, key, None), tmp_path)
 
 
+@pytest.mark.parametrize("change", [{"mode": "blue_green"}, {"mode": "ab"}, {"weights": [100]}])
+def test_what_argo_rollouts_cannot_follow_is_refused_with_its_target(change, params, tmp_path: Path) -> None:
+    params["rollout"] |= {"target": "kubernetes"}
+    assert load(params, tmp_path).rollout.target == "kubernetes"
+    params["rollout"] |= change
+    with pytest.raises(UserError, match="target kubernetes takes mode canary and at least two weights"):
+        load(params, tmp_path)
+
+
 def test_two_faults_are_told_at_once(params, tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         load(changed(changed(params, "model.seed", "x"), "data.idd", 1), tmp_path)
@@ -136,12 +145,3 @@ def test_a_file_that_is_no_settings(text: str, words: str, tmp_path: Path) -> No
 def test_an_absent_file(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="params.yaml: not there"):
         load_settings(tmp_path / "params.yaml")
-
-
-@pytest.mark.parametrize("change", [{"mode": "blue_green"}, {"mode": "ab"}, {"weights": [100]}])
-def test_what_argo_rollouts_cannot_follow_is_refused_with_its_target(change, params, tmp_path: Path) -> None:
-    params["rollout"] |= {"target": "kubernetes"}
-    assert load(params, tmp_path).rollout.target == "kubernetes"
-    params["rollout"] |= change
-    with pytest.raises(UserError, match="target kubernetes takes mode canary and at least two weights"):
-        load(params, tmp_path)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import time
+import tracemalloc
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -23,9 +25,10 @@ from mainline.rollout.analysis import Check, Decision
 from mainline.rollout.contract import _differs
 from mainline.rollout.journal import Journal
 from mainline.rollout.measures import EDGES, Pairs, Share
+from mainline.rollout.paired import Half, Paired
 from mainline.rollout.plan import describe, make_plan, read_plan
 from mainline.rollout.processes import Process, Processes
-from mainline.rollout.records import Paired, Records, Tail
+from mainline.rollout.records import Records, Tail
 from mainline.rollout.rehearsal import requests
 from mainline.rollout.statistics import Mean, Window
 from mainline.rollout.tally import Reading, Tally, advance, buckets, read_tally
@@ -108,9 +111,32 @@ def test_the_log_is_read_on_and_on_joined_and_valued(tmp_path: Path) -> None:
     assert records.pairs.correlation == pytest.approx(1.0)
 
 
+def test_a_new_reader_of_a_long_log_neither_holds_it_nor_reads_what_is_older_than_the_rollout(tmp_path: Path) -> None:
+    # A file that was closed before the rollout, and one of 12,000 pairs
+    began = 1_767_225_600.0  # 2026-01-01
+    wide = {"features": {"g": "a", "text": "x" * 200}}
+    (tmp_path / "20251231.jsonl").write_text(record("old", "stable", 1, 0.4, **wide))
+    os.utime(tmp_path / "20251231.jsonl", (began - 3600, began - 3600))
+    with (tmp_path / "20260101.jsonl").open("w") as stream:
+        for number in range(12_000):
+            stream.write(record("old", "stable", number, 0.4, **wide) + record("new", "shadow", number, 0.6, **wide))
+    records = Records(
+        Tail(tmp_path, began), "old", "new", "2026-01-01T00:00:00.000Z", lambda rows: {"g": ["a"] * len(rows)}
+    )
+    tracemalloc.start()
+    try:
+        records.read(None)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert records.pairs.all == records.pairs.slices[("g", "a")] == Share(12_000, 0)
+    assert len(records.earlier["stable"]) == 12_000, "the old file's record is not among them"
+    assert most < 0.5 * (tmp_path / "20260101.jsonl").stat().st_size
+
+
 def test_pairs_without_decisions_or_variation() -> None:
     paired = Paired()
-    paired.add([(0.2, None), (0.2, None)], [(0.1, None), (0.3, None)], [{}, {}])
+    paired.add([(Half(0.2, None, {}), Half(0.1, None, {})), (Half(0.2, None, {}), Half(0.3, None, {}))])
     assert not paired.pairs.decided
     assert np.isnan(paired.pairs.correlation)
     assert paired.pairs.difference.mean == pytest.approx(0.1)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mainline.rollout.measures import Pairs
-from mainline.rollout.records import Paired, Slicer
+from mainline.rollout.paired import Half, Paired, Slicer
 
 SECONDS = 30.0
 SHADOW = {"x-shadow": "1"}  # these predictions are nobody's
@@ -45,7 +45,7 @@ def check_golden(golden: Mapping[str, Any], candidate: int, stable: int | None, 
     if not rows:
         return Golden(0, "the release has no golden requests, so nothing shows that it answers as its model does")
     paired = Paired(slicer)
-    mine, theirs, features = [], [], []
+    found = []
     with connected(candidate) as line:
         for number, row in enumerate(rows):
             status, content = ask(line, "POST", "/predict", row["request"])
@@ -63,11 +63,10 @@ def check_golden(golden: Mapping[str, Any], candidate: int, stable: int | None, 
                 continue  # they are not how often the two differ among users
             status, content = ask(line, "POST", "/predict", row["request"])
             if status == 200 and content.get("predictions"):
-                mine.append(_scored(row["expected"]))
-                theirs.append(_scored(content["predictions"][0]))
-                features.append(row["request"])
-    paired.add(theirs, mine, features)
-    return Golden(len(rows), expected=paired.pairs if features else None)
+                theirs, mine = content["predictions"][0], row["expected"]
+                found.append((_half(theirs, row["request"]), _half(mine, row["request"])))
+    paired.add(found)
+    return Golden(len(rows), expected=paired.pairs if found else None)
 
 
 def ask(connection: http.client.HTTPConnection, method: str, path: str, content: Any = None) -> tuple[int, Any]:
@@ -93,11 +92,11 @@ def connected(port: int, seconds: float = SECONDS) -> Iterator[http.client.HTTPC
         connection.close()
 
 
-def _scored(answer: Mapping[str, Any]) -> tuple[float, Any]:
+def _half(answer: Mapping[str, Any], features: Mapping[str, Any]) -> Half:
     score = answer.get("probability", answer.get("value"))
     if score is None:
         score = next(iter((answer.get("probabilities") or {}).values()), math.nan)
-    return float(score), answer.get("decision")
+    return Half(float(score), answer.get("decision"), features)
 
 
 def _differs(got: Mapping[str, Any], expected: Mapping[str, Any], tolerance: float) -> str:

@@ -20,10 +20,10 @@ from mainline.rollout.actions import Tick
 from mainline.rollout.admin import remove_socket
 from mainline.rollout.controller import Controller
 from mainline.rollout.observe import Observer
+from mainline.rollout.paired import Slicer
 from mainline.rollout.plan import Plan, make_plan, read_plan
 from mainline.rollout.plane import FOLDER, LOG, Busy, Plane
 from mainline.rollout.processes import alive, need_linux_or_mac, stop_all
-from mainline.rollout.records import Slicer
 from mainline.rollout.rollback import Back, back_in_git, drop, roll_back
 from mainline.rollout.timeline import write_timeline
 from mainline.rollout.view import view

@@ -14,8 +14,9 @@ from mainline.release.state import State
 from mainline.rollout.journal import Journal
 from mainline.rollout.layout import Layout
 from mainline.rollout.measures import Arm, Observation
+from mainline.rollout.paired import Slicer
 from mainline.rollout.plane import CANDIDATE, STABLE, Plane
-from mainline.rollout.records import LATE, Records, Slicer, Tail
+from mainline.rollout.records import LATE, Records, Tail
 from mainline.rollout.tally import Reading, Tally, advance
 
 
@@ -65,7 +66,7 @@ class Observer:
         if key not in self._records:
             self._records = {
                 key: Records(
-                    Tail(self.plane.log), state.stable or "", state.candidate or "", iso(tally.began),
+                    Tail(self.plane.log, tally.began), state.stable or "", state.candidate or "", iso(tally.began),
                     self.slicer, self.value, self.positive, self.late,
                 )
             }  # fmt: skip

@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 import math
+import os
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from mainline.project import Value
-from mainline.rollout.measures import Pairs, Share
+from mainline.rollout.measures import Pairs
+from mainline.rollout.paired import Half, Paired, Slicer
 from mainline.rollout.statistics import Mean
 
 MOST = 20_000  # newest scores kept a side
 LATE = 3.0  # seconds after which an answer is missing: mirrored requests and log files have their delays
-WAITING = 200_000  # requests kept that wait for their other half or for their outcome
-Slicer = Callable[[Sequence[Mapping[str, Any]]], Mapping[str, Sequence[str]]]
+HALVES = 50_000  # requests kept that wait for their other half; it comes within seconds or not at all
+WAITING = 200_000  # requests kept that wait for their outcome
+AT_ONCE = 1_000  # pairs that are added up together
+SLACK = 60.0  # seconds by which the clock of a file system may be behind
 Key = tuple[str, int]
 
 
 class Tail:
-    """Reads what a folder of JSON Lines gets, from where it stopped; a line that is still being written waits."""
+    """Reads what a folder of JSON Lines gets, from where it stopped; a line that is still being written waits.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    Files that nobody has written to since ``since`` (Unix time) are left alone: a log may hold months.
+    """
+
+    def __init__(self, folder: Path, since: float = 0.0) -> None:
+        self.folder, self._since = folder, since
         self._read: dict[str, int] = {}
 
     def new(self) -> Iterator[dict[str, Any]]:
@@ -36,68 +42,21 @@ class Tail:
         for path in sorted(self.folder.glob("*.jsonl*")):
             # A closed file goes on under a shorter name.
             name = path.name.removesuffix(".open")
-            try:
-                with path.open("rb") as stream:
-                    stream.seek(self._read.get(name, 0))
-                    content = stream.read()
-            except FileNotFoundError:
-                continue
-            whole = content[: content.rfind(b"\n") + 1]
-            self._read[name] = self._read.get(name, 0) + len(whole)
-            for line in whole.splitlines():
-                try:
-                    record = json.loads(line)
-                except ValueError:
+            with contextlib.suppress(FileNotFoundError), path.open("rb") as stream:
+                found = os.fstat(stream.fileno())
+                if found.st_mtime < self._since - SLACK or found.st_size == self._read.get(name, 0):
                     continue
-                if isinstance(record, dict):
-                    yield record
-
-
-@dataclass
-class Paired:
-    """Adds up :class:`Pairs`."""
-
-    slicer: Slicer | None = None
-    pairs: Pairs = field(default_factory=Pairs)
-    _sums: list[float] = field(default_factory=lambda: [0.0] * 5)
-
-    def add(
-        self, stable: Sequence[tuple[float, Any]], candidate: Sequence[tuple[float, Any]], rows: Sequence[Any]
-    ) -> None:
-        """Add pairs of (score, decision) with the features of their rows."""
-        if not rows:
-            return
-        a = np.array([score for score, _ in stable], dtype=float)
-        b = np.array([score for score, _ in candidate], dtype=float)
-        decided = all(decision is not None for _, decision in (*stable, *candidate))
-        same = np.array([one[1] == other[1] for one, other in zip(stable, candidate, strict=True)])
-        gap = np.abs(a - b)
-        before = self.pairs
-        groups = dict(before.slices)
-        for name, labels in (self.slicer(rows) if self.slicer else {}).items():
-            named = np.asarray(labels, dtype=object)
-            for group in dict.fromkeys(labels):
-                mask = named == group
-                old = groups.get((name, group), Share())
-                groups[(name, group)] = Share(old.n + int(mask.sum()), old.hits + int(same[mask].sum()))
-        moments = Mean(
-            before.difference.n + len(gap),
-            before.difference.total + float(gap.sum()),
-            before.difference.squares + float((gap**2).sum()),
-        )
-        for index, value in enumerate((a.sum(), b.sum(), (a * a).sum(), (b * b).sum(), (a * b).sum())):
-            self._sums[index] += float(value)
-        correlation, spread = _correlation(moments.n, *self._sums)
-        self.pairs = replace(
-            before,
-            all=Share(before.all.n + len(same), before.all.hits + int(same.sum())),
-            slices=groups,
-            difference=moments,
-            largest=max(before.largest, float(gap.max())),
-            correlation=correlation,
-            spread=spread,
-            decided=before.decided and decided,
-        )
+                stream.seek(self._read.get(name, 0))
+                for line in stream:
+                    if not line.endswith(b"\n"):
+                        break
+                    self._read[name] = self._read.get(name, 0) + len(line)
+                    try:
+                        record = json.loads(line)
+                    except ValueError:
+                        continue
+                    if isinstance(record, dict):
+                        yield record
 
 
 class Records:
@@ -121,7 +80,7 @@ class Records:
         self.scores: dict[str, deque[float]] = {side: deque(maxlen=MOST) for side in ("candidate", "stable")}
         self.earlier: dict[str, deque[float]] = {side: deque(maxlen=MOST) for side in ("candidate", "stable")}
         self.worth = {"candidate": Mean(), "stable": Mean()}
-        self._halves: dict[str, dict[Key, dict[str, Any]]] = {"stable": {}, "shadow": {}}
+        self._halves: dict[str, dict[Key, Half]] = {"stable": {}, "shadow": {}}
         self._decided: dict[Key, tuple[str, Any]] = {}
         self._outcomes: dict[Key, Any] = {}
         self._unanswered, self._newest, self._oldest, self._late = 0, "", "", late
@@ -134,7 +93,7 @@ class Records:
 
     def read(self, split_began: str | None) -> None:
         """Take in what is new; ``split_began`` is when the candidate got its first users (ISO), None before that."""
-        found: list[tuple[dict[str, Any], dict[str, Any]]] = []
+        found: list[tuple[Half, Half]] = []
         for record in self._tail.new():
             if str(record.get("time", "")) < self._since:
                 continue
@@ -142,16 +101,15 @@ class Records:
                 self._feedback(record)
             elif record.get("kind") == "prediction":
                 self._prediction(record, split_began, found)
+            if len(found) == AT_ONCE:
+                self._paired.add(found)
+                found.clear()
+        self._paired.add(found)
         if split_began is None:
             limit = _earlier(self._newest, self._late)
-            self._unanswered = sum(str(one["time"]) < limit for one in self._halves["stable"].values())
-        self._paired.add(
-            [(score_of(one), one.get("decision")) for one, _ in found],
-            [(score_of(other), other.get("decision")) for _, other in found],
-            [one.get("features") or {} for one, _ in found],
-        )
+            self._unanswered = sum(one.time < limit for one in self._halves["stable"].values())
 
-    def _prediction(self, record: dict[str, Any], split_began: str | None, found: list[Any]) -> None:
+    def _prediction(self, record: dict[str, Any], split_began: str | None, found: list[tuple[Half, Half]]) -> None:
         release, track = record.get("release"), record.get("track")
         self._newest = max(self._newest, str(record["time"]))
         self._oldest = min(self._oldest or self._newest, str(record["time"]))
@@ -169,12 +127,13 @@ class Records:
                 self._pair(key, "stable", record, found)
             self._judge(key, "stable", record)
 
-    def _pair(self, key: Key, half: str, record: dict[str, Any], found: list[Any]) -> None:
-        other = self._halves["shadow" if half == "stable" else "stable"].pop(key, None)
+    def _pair(self, key: Key, side: str, record: dict[str, Any], found: list[tuple[Half, Half]]) -> None:
+        half = Half(score_of(record), record.get("decision"), record.get("features") or {}, str(record["time"]))
+        other = self._halves["shadow" if side == "stable" else "stable"].pop(key, None)
         if other is None:
-            _keep(self._halves[half], key, record)
+            _keep(self._halves[side], key, half, HALVES)
         else:
-            found.append((record, other) if half == "stable" else (other, record))
+            found.append((half, other) if side == "stable" else (other, half))
 
     def _judge(self, key: Key, side: str, record: dict[str, Any]) -> None:
         if self._value is None:
@@ -182,13 +141,13 @@ class Records:
         if key in self._outcomes:
             self._add(side, record.get("decision"), self._outcomes.pop(key))
         else:
-            _keep(self._decided, key, (side, record.get("decision")))
+            _keep(self._decided, key, (side, record.get("decision")), WAITING)
 
     def _feedback(self, record: dict[str, Any]) -> None:
         key = (str(record.get("request_id")), int(record.get("row", 0)))
         known = self._decided.pop(key, None)
         if known is None:
-            _keep(self._outcomes, key, record.get("outcome"))
+            _keep(self._outcomes, key, record.get("outcome"), WAITING)
         else:
             self._add(*known, record.get("outcome"))
 
@@ -216,16 +175,7 @@ def _earlier(time: str, seconds: float) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _keep(store: dict[Key, Any], key: Key, value: Any) -> None:
+def _keep(store: dict[Key, Any], key: Key, value: Any, most: int) -> None:
     store[key] = value
-    if len(store) > WAITING:
+    if len(store) > most:
         store.pop(next(iter(store)))
-
-
-def _correlation(n: int, a: float, b: float, aa: float, bb: float, ab: float) -> tuple[float, float]:
-    """Return the correlation, NaN when a side does not vary, and the standard deviation of the first side."""
-    spread_a, spread_b = (max(square / n - (total / n) ** 2, 0.0) for square, total in ((aa, a), (bb, b)))
-    if min(spread_a, spread_b) < 1e-18:
-        return math.nan, math.sqrt(spread_a)
-    both = ab / n - (a / n) * (b / n)
-    return max(-1.0, min(1.0, both / math.sqrt(spread_a * spread_b))), math.sqrt(spread_a)
