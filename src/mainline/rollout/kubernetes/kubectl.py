@@ -31,7 +31,8 @@ def ask(namespace: str, program: str = "kubectl") -> Mapping[str, Any]:
     except subprocess.TimeoutExpired as error:
         raise UserError(f"{program}: no answer within {SECONDS:.0f} s", "does the cluster answer?") from error
     if done.returncode != 0:
-        said = " ".join(done.stderr.split())[-300:] or f"exit code {done.returncode}"
+        # Only the end: before it stand lines with the time, which would be new trouble at each look.
+        said = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1][:300]
         raise UserError(f"{program}: {said}", f"`kubectl get rollouts --namespace {namespace}` has to work here")
     try:
         content = json.loads(done.stdout)
