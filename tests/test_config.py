@@ -84,6 +84,7 @@ def test_every_key_is_needed_and_none_is_unknown(params, tmp_path: Path) -> None
         ("evaluate.resamples", 99), ("gates.floors", {"roc_auc": "high"}), ("gates.size_mb", "5 MB"),
         ("kubernetes.prometheus", "prometheus:9090"), ("kubernetes.cpu", "half"), ("kubernetes.memory", "1"),
         ("kubernetes.score_distance", 0.75), ("kubernetes.log", "/log"),
+        ("kubernetes.image", "shop/bank:latest"), ("rollout.target", "moon"),
         ("rollout.weights", [5, 1, 100]), ("rollout.weights", [1, 50]), ("rollout.mode", "big_bang"),
         ("rollout.analysis.latency_requests", 100), ("rollout.proxy.port", 70000), ("rollout.ab.split", 100),
     ],
@@ -104,6 +105,15 @@ def test_what_may_be_null(key: str, params, tmp_path: Path) -> None:
     if key == "data.time":
         params = changed(params, "data.as_of", None)
     assert load(changed(params, key, None), tmp_path)
+
+
+@pytest.mark.parametrize("change", [{"mode": "blue_green"}, {"mode": "ab"}, {"weights": [100]}])
+def test_what_argo_rollouts_cannot_follow_is_refused_with_its_target(change, params, tmp_path: Path) -> None:
+    params["rollout"] |= {"target": "kubernetes"}
+    assert load(params, tmp_path).rollout.target == "kubernetes"
+    params["rollout"] |= change
+    with pytest.raises(UserError, match="target kubernetes takes mode canary and at least two weights"):
+        load(params, tmp_path)
 
 
 def test_two_faults_are_told_at_once(params, tmp_path: Path) -> None:

@@ -45,6 +45,15 @@ def release_build(release: Asked = "") -> None:
     put(release=found.id)
 
 
+@ci_release.command("image")
+def release_image(release: Id) -> None:
+    """Build and push the release's container image, if a cluster is to run it, and write its digest into the ledger."""
+    from mainline.ci.ledger import open_ledger
+    from mainline.ci.release_image import provide
+
+    provide(release, open_ledger())
+
+
 @ci_release.command("unpack")
 def release_unpack(
     release: Id, folder: Annotated[Path, typer.Option(help="where <id>.tar.gz is")] = Path("dist")

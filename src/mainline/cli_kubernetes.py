@@ -1,4 +1,4 @@
-"""``mainline kubernetes``: files for a cluster, and whether they are right."""
+"""``mainline kubernetes``: files for a cluster, whether they are right, and what the cluster does with them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 kubernetes = typer.Typer(
-    help="Files for a Kubernetes cluster with Gateway API and Argo Rollouts, from params.yaml.",
+    help="A Kubernetes cluster with Gateway API and Argo Rollouts: its files, and what it does.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -42,3 +42,16 @@ def check(
 
     for line in run_check(folder, placeholder):
         say(line, "pass")
+
+
+@kubernetes.command()
+def follow(
+    once: Annotated[bool, typer.Option("--once", help="look once; exit code 1 if there is trouble")] = False,
+) -> None:
+    """Follow branch deploy for a cluster: name the release in its folder, and write what Argo Rollouts does with it."""
+    from mainline.rollout.kubernetes.follow import ear, follow
+
+    made = ear()
+    if once:
+        raise typer.Exit(1 if made.look().kind == "refuse" else 0)
+    follow(made)

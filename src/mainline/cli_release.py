@@ -104,6 +104,20 @@ def release_container(
     container(release_id, store, tag)
 
 
+@release.command("image")
+def release_image(
+    release_id: Id,
+    reference: Annotated[str, typer.Argument(help="NAME@sha256:…, as it was pushed")],
+    again: Annotated[bool, typer.Option("--again", help="instead of the image that the ledger has")] = False,
+) -> None:
+    """Write into the ledger which container image holds a release; a cluster runs no other."""
+    from mainline.console import say
+    from mainline.release.image import enter_image
+    from mainline.release.ledger import Deploy
+
+    say(f"release {release_id}: {enter_image(Deploy.open(), release_id, reference, again=again)}", "pass")
+
+
 @registry.command("sync")
 def registry_sync() -> None:
     """Make MLflow's versions, tags and aliases what the ledger says."""

@@ -30,9 +30,9 @@ def rollout_start(release: str, environment: Environment = "production", mode: M
     """Make a release the candidate; `run` or `tick` take it from there."""
     from mainline.config import load_settings
     from mainline.console import say
-    from mainline.rollout.here import controller, plan_of
+    from mainline.rollout.here import driver, plan_of
 
-    state = controller(environment).start(release, plan_of(load_settings(), mode), why)
+    state = driver(environment, "the rollout").start(release, plan_of(load_settings(), mode), why)
     say(f"{state.candidate} is tried in {environment}; `mainline rollout run` drives it", "pass")
 
 
@@ -40,10 +40,10 @@ def rollout_start(release: str, environment: Environment = "production", mode: M
 def rollout_tick(environment: Environment = "production") -> None:
     """Look once, decide and act. Exit code 0: it is over or goes on well, 3: hold, 1: aborted."""
     from mainline.console import say
-    from mainline.rollout.here import controller
+    from mainline.rollout.here import driver
     from mainline.rollout.timeline import write_timeline
 
-    of = controller(environment)
+    of = driver(environment, "a step")
     tried = of.state().candidate
     tick = of.tick()
     if tried:
@@ -58,9 +58,9 @@ def rollout_run(
     forever: Annotated[bool, typer.Option("--forever", help="go on after it: look after stable, follow git")] = False,
 ) -> None:
     """Look again and again until the rollout is over; what serves goes on when this ends. Exit code 1: aborted."""
-    from mainline.rollout.here import controller, run
+    from mainline.rollout.here import driver, run
 
-    of = controller(environment)
+    of = driver(environment, "the rollout")
     if forever:
         from mainline.ci.host import getter
         from mainline.rollout.host import Host, follow
@@ -81,18 +81,18 @@ def rollout_status(environment: Environment = "production") -> None:
 def rollout_promote(why: Why, environment: Environment = "production") -> None:
     """Make the candidate stable now, whatever the analysis says; the ledger says that a person did."""
     from mainline.console import say
-    from mainline.rollout.here import controller
+    from mainline.rollout.here import driver
 
-    say(controller(environment, by="mainline rollout promote").end("promote", why).text, "pass")
+    say(driver(environment, "a promotion", "mainline rollout promote").end("promote", why).text, "pass")
 
 
 @rollout.command("abort")
 def rollout_abort(why: Why = "asked for", environment: Environment = "production") -> None:
     """Take the candidate's users away, then take it out."""
     from mainline.console import say
-    from mainline.rollout.here import controller
+    from mainline.rollout.here import abort
 
-    say(f"aborted: {controller(environment, by='mainline rollout abort').end('abort', why).text}", "pass")
+    say(f"aborted: {abort(environment, why)}", "pass")
 
 
 @rollout.command("rehearse")

@@ -200,9 +200,16 @@ def load_settings(path: Path = Path("params.yaml")) -> Settings:
             every such key is named at once.
     """
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise UserError(f"{path}: not there", "run the command from the top of the repository") from error
+    return parse_settings(text, str(path))
+
+
+def parse_settings(text: str, path: str) -> Settings:
+    """Return the settings in ``text``; ``path`` is named in errors, which are those of :func:`load_settings`."""
+    try:
+        raw = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise UserError(f"{path}: is not valid YAML: {error}", "mend the line that it names") from error
     try:

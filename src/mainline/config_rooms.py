@@ -55,8 +55,9 @@ class Score(Room):
 
 
 class Kubernetes(Room):
-    """The cluster that ``mainline kubernetes render`` writes for; nothing else reads this room."""
+    """The cluster that ``mainline kubernetes`` writes for, and where its images go."""
 
+    image: str | None = Field(default=None, pattern=r"^(?:[a-z0-9.-]+(?::\d+)?/)?[a-z0-9._/-]+$")
     gateway: str = "gateway"
     gateway_namespace: str = "gateway-system"
     hostname: str | None = None
@@ -148,7 +149,7 @@ class Host(Room):
 class Rollout(Room):
     """How a release gets its users (see ``mainline.rollout.plan``)."""
 
-    target: Literal["rehearsal", "host"] = "rehearsal"
+    target: Literal["rehearsal", "host", "kubernetes"] = "rehearsal"
     mode: Literal["canary", "blue_green", "ab"] = "canary"
     weights: list[Annotated[int, Field(ge=1, le=100)]] = [1, 5, 25, 50, 100]
     requests: int = Field(default=300, ge=1)
@@ -169,6 +170,12 @@ class Rollout(Room):
         if weights != sorted(set(weights)) or weights[-1:] != [100]:
             raise ValueError(f"weights rise from step to step and end with 100 (got {weights})")
         return weights
+
+    @model_validator(mode="after")
+    def _argo_can_follow(self) -> Rollout:
+        if self.target == "kubernetes" and (self.mode != "canary" or len(self.weights) < 2):
+            raise ValueError("target kubernetes takes mode canary and at least two weights")
+        return self
 
 
 class Monitor(Room):

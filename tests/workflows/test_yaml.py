@@ -40,7 +40,8 @@ TOKEN_STEPS = {
     "retrain.yml": {"mainline ci retrain"},
     "report.yml": {"mainline ci receive .mainline/report"},
     "release.yml": {
-        f"mainline ci release {word}" for word in ("plan", "build", "unpack", "staged", "approve", "rollout", "issue")
+        f"mainline ci release {word}"
+        for word in ("plan", "build", "image", "unpack", "staged", "approve", "rollout", "issue")
     },
     "rollback.yml": {"mainline ci rollback", "mainline ci release issue"},
     "monitor.yml": {
@@ -185,6 +186,10 @@ def test_production_comes_after_staging_and_after_people() -> None:
     assert "if" not in jobs["rollout"] and "if" not in jobs["staging"]
     commands = [step.get("run") for step in jobs["rollout"]["steps"]]
     assert commands.index("mainline ci release approve") < commands.index("mainline ci release rollout")
+    built = [step.get("run") for step in jobs["build"]["steps"]]
+    assert built.index("mainline ci release build") < built.index("mainline ci release image")
+    secret = [step.get("run") for job in jobs.values() for step in job["steps"] if "secrets." in str(step)]
+    assert secret == ["mainline ci release image"], "no other step sees the registry's token"
     # Where attestations cannot be had, a release goes on without.
     assert all("attest" not in str(job.get("needs", "")) for job in jobs.values())
 

@@ -24,16 +24,17 @@ from mainline.release.ledger import Deploy
 from mainline.release.state import Transition
 from mainline.release.store import Release
 from mainline.rollout.here import controller, plan_of
-from mainline.rollout.rollback import Back
+from mainline.rollout.rollback import Back, back_in_git
 
 JOB_SECONDS = 20_000.0  # a job ends after 350 minutes; it shall say before what it waits for
+FOLLOWERS = {"host": "mainline rollout run --forever", "kubernetes": "mainline kubernetes follow"}
 DECIDED = ("promote", "abort", "rollback")
 MARKS: dict[str, Mark] = {"promote": "pass", "abort": "fail", "rollback": "fail"}
 
 
-def target() -> str:
-    """Return where the workflow `release` rolls out: rehearsal or host."""
-    return load_settings().rollout.target
+def followed_by(rules: Rollout | None = None) -> str:
+    """Return the command of whoever follows branch ``deploy``; empty when the workflow rehearses by itself."""
+    return FOLLOWERS.get((rules or load_settings().rollout).target, "")
 
 
 def getter(deploy: Deploy) -> Callable[[str], Release]:
@@ -147,7 +148,7 @@ def wait(release: str, known: int, watch: Watch, environment: Mapping[str, str] 
         where = f"{state.phase or 'not begun'}, {state.weight} % of the users"
         if watch.silent():
             silence = f"no sign of the machine for {rules.host.silence_seconds:.0f} s"
-            say(f"nobody looks after {release} ({where}): {silence}. Is `mainline rollout run --forever` running "
+            say(f"nobody looks after {release} ({where}): {silence}. Is `{followed_by(rules)}` running "
                 "there? It stays the candidate, and stable goes on", "fail")  # fmt: skip
             return False
         if watch.clock() - began >= most:
@@ -166,11 +167,9 @@ def wait(release: str, known: int, watch: Watch, environment: Mapping[str, str] 
 
 def go_back(to: str, why: str) -> Back:
     """Make ``to`` stable again in git alone; a candidate is dropped with it."""
-    of = controller("production", by=by())
-    state = of.state()
-    saved = of.commit_rollback(state, to, why)
-    say(f"git says that {to} is stable again instead of {state.stable}")
-    return Back(saved, state.stable or "", state.candidate, live=False)
+    done = back_in_git(controller("production", by=by()), to, why)
+    say(f"git says that {to} is stable again instead of {done.left}")
+    return done
 
 
 def followed(deploy: Deploy, watch: Watch | None = None) -> bool:
@@ -178,7 +177,7 @@ def followed(deploy: Deploy, watch: Watch | None = None) -> bool:
     rules = load_settings().rollout
     deploy.refresh()
     state = deploy.state("production")
-    if rules.target != "host" or state.stable is None:
+    if not followed_by(rules) or state.stable is None:
         return True
     watch = watch or Watch(deploy, rules)
     began, most = watch.begin(), rules.host.silence_seconds
@@ -190,6 +189,6 @@ def followed(deploy: Deploy, watch: Watch | None = None) -> bool:
     live = watch.listen()
     known = f"its last word: {live.stable or 'nothing'} is live" if live else "it has never given a sign of life"
     say(f"git says {state.stable}, and the machine has not followed within {most:.0f} s ({known}): users may still get "
-        "what was to be taken from them. `mainline rollout status` there; is `mainline rollout run --forever` running?",
+        f"what was to be taken from them. Is `{followed_by(rules)}` running there, and what does it say?",
         "fail")  # fmt: skip
     return False

@@ -22,6 +22,7 @@ from mainline.rollout.here import back, controller
 from mainline.rollout.journal import FOLDER
 from mainline.rollout.rehearsal import REPLAY, Rehearsed, rehearse, tell
 from mainline.rollout.rollback import Back, choose
+from mainline.rollout.rollback import drop as drop_in_git
 
 STORY = Path("reports", "rollout")
 SUMMARY_LIMIT = 1024 * 1024 - 1024
@@ -67,7 +68,7 @@ def roll_out(release: str, deploy: Deploy, server: GitHub | None, root: Path = P
         return True
     if state.candidate not in (None, release):
         raise UserError(f"production: {state.candidate} is being tried already", "let its run end, or roll back")
-    if host.target() == "host":
+    if host.followed_by():
         return host.roll_out(release, deploy)
     fetch(release, deploy, server, root)
     if state.stable:
@@ -108,7 +109,7 @@ def go_back(release: str, why: str, deploy: Deploy, server: GitHub | None, root:
         UserError: there is none, or it can neither be fetched nor restored.
     """
     target, why = choose(deploy.state("production"), release or None), why or "asked for in the workflow rollback"
-    if host.target() == "host":
+    if host.followed_by():
         return host.go_back(target, why)
     fetch(target, deploy, server, root)
     done = back("production", target, why)
@@ -123,12 +124,9 @@ def drop(why: str) -> str:
         UserError: nothing is being tried.
     """
     of = controller("production", by=by())
-    state = of.state()
-    if state.candidate is None:
-        raise UserError("production: nothing is being tried", "without `abort`, the workflow rolls stable back")
-    of.commit_abort(state, why or "asked for in the workflow rollback", {"by": of.by})
-    say(f"{state.candidate} is dropped; {state.stable or 'nothing'} is stable as before", "pass")
-    return state.candidate
+    dropped = drop_in_git(of, why or "asked for in the workflow rollback")
+    say(f"{dropped} is dropped; {of.deploy.state('production').stable or 'nothing'} is stable as before", "pass")
+    return dropped
 
 
 def have_replay(root: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -63,3 +63,11 @@ def draft_ledger(
             item = replace(item, evidence={"file": path, "sha256": hashlib.sha256(text.encode()).hexdigest()})
         changed[given.release] = replace(entry, transitions=(*entry.transitions, item))
     return files | {entry_path(name): dump_entry(entry) for name, entry in changed.items()}
+
+
+def draft_files(files: Mapping[str, str], folder: str) -> dict[str, str]:
+    """Return ``files``, all of which are below ``folder``: no caller may write what the ledger itself says."""
+    for path in files:
+        if not path.startswith(folder) or ".." in path:
+            raise ValueError(f"{path} is not below {folder}")
+    return dict(files)

@@ -18,7 +18,7 @@ from typing import Any
 from mainline import console
 from mainline.errors import UserError
 from mainline.release.begin import README, prepare, said
-from mainline.release.draft import draft_ledger, draft_states
+from mainline.release.draft import draft_files, draft_ledger, draft_states
 from mainline.release.origin import fetch, push
 from mainline.release.repo import BRANCH, SEEN, WATCHED, Moved, Repo, moved
 from mainline.release.state import (
@@ -35,6 +35,7 @@ from mainline.release.state import (
 )
 
 FOLDER = Path(".mainline", "deploy")
+CLUSTER = "kubernetes/"
 TRIES = 5  # pushes of one commit, while others push what does not concern it
 
 __all__ = ["Deploy", "Entry", "Moved", "State", "Transition"]
@@ -146,12 +147,13 @@ class Deploy:
         states: Sequence[State] = (),
         transitions: Sequence[Transition] = (),
         entries: Sequence[Entry] = (),
+        files: Mapping[str, str] | None = None,
     ) -> str:
         """Make one commit and return it; with a remote it is there as well, before anything here changes.
 
         ``expect`` is the :meth:`head` that all was decided on; what the monitor has kept since does not matter. Each
         state gets the next revision. ``entries`` adds releases or changes their facts; transitions are only ever
-        appended, whatever an entry brings along.
+        appended, whatever an entry brings along. ``files`` are what a cluster follows, all below ``kubernetes/``.
 
         Raises:
             Moved: the branch (here or on the remote) is not ``expect``, or a state was read from an older revision.
@@ -160,7 +162,8 @@ class Deploy:
         """
 
         def draft(when: dt.datetime) -> Mapping[str, str]:
-            return draft_states(self, states) | draft_ledger(self, entries, transitions, when)
+            texts = draft_states(self, states) | draft_ledger(self, entries, transitions, when)
+            return texts | draft_files(files or {}, CLUSTER)
 
         return self._put(message, expect, draft, watched=False)
 
@@ -171,10 +174,7 @@ class Deploy:
             Moved: something below ``monitor/`` is not what it was at ``expect``.
             UserError: git or the remote fails; nothing is changed.
         """
-        strange = [path for path in files if not path.startswith(WATCHED)]
-        if strange:
-            raise ValueError(f"{strange[0]} is not below {WATCHED}")
-        return self._put(message, expect, lambda _: files, watched=True)
+        return self._put(message, expect, lambda _: draft_files(files, WATCHED), watched=True)
 
     def _put(
         self, message: str, expect: str, draft: Callable[[dt.datetime], Mapping[str, str]], *, watched: bool

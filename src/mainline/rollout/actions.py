@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,7 @@ class Actions:
         golden: the golden requests of a release.
         key: the API key that the services ask for; empty when they ask for none.
         by: who acts, for the ledger.
+        also: files that a commit of a new state needs beside it, by path.
     """
 
     deploy: Deploy
@@ -58,6 +59,7 @@ class Actions:
     by: str = "mainline rollout"
     journals: Path = FOLDER
     key: str = field(default="", repr=False)
+    also: Callable[[State], Mapping[str, str]] = lambda _: {}
     _head: str = field(default="", init=False)
 
     def journal(self, release: str) -> Journal:
@@ -89,13 +91,17 @@ class Actions:
         shown: Mapping[str, Any] | None = None,
     ) -> Tick:  # fmt: skip
         candidate = state.candidate or ""
-        previous = (state.stable, *state.previous) if state.stable else state.previous
-        made = _idle(replace(state, stable=candidate, previous=tuple(previous)))
-        transition = self.transition(candidate, "promote", why, 100, evidence)
-        saved = self.commit(f"{self.environment}: promote {candidate}\n\n{why}", made, [transition])
+        saved = self.commit_promote(state, why, evidence)
         self.note(state, "promote", f"stable now: {why}", shown, decision)
         follow.carry_out(saved, self.plane, self.plane.layout())
         return Tick("promote", f"{candidate} is stable now: {why}", saved, shown or {}, decision)
+
+    def commit_promote(self, state: State, why: str, evidence: dict[str, Any]) -> State:
+        candidate = state.candidate or ""
+        previous = (state.stable, *state.previous) if state.stable else state.previous
+        made = _idle(replace(state, stable=candidate, previous=tuple(previous)))
+        transition = self.transition(candidate, "promote", why, 100, evidence)
+        return self.commit(f"{self.environment}: promote {candidate}\n\n{why}", made, [transition])
 
     def abort(
         self, state: State, why: str, evidence: dict[str, Any], decision: Decision | None = None,
@@ -175,8 +181,15 @@ class Actions:
         return Transition(release, self.environment, event, self.by, why, weight, evidence or None)
 
     def commit(self, message: str, state: State, transitions: list[Transition]) -> State:
-        self._head = self.deploy.commit(message, expect=self._head, states=[state], transitions=transitions)
+        self.put(message, self.also(state), [state], transitions)
         return self.deploy.state(self.environment)
+
+    def put(
+        self, message: str, files: Mapping[str, str], states: Sequence[State] = (),
+        transitions: Sequence[Transition] = (),
+    ) -> None:  # fmt: skip
+        """Commit on what :meth:`state` has read."""
+        self._head = self.deploy.commit(message, expect=self._head, states=states, transitions=transitions, files=files)
 
     def now(self) -> str:
         return self.deploy.clock().astimezone(dt.UTC).isoformat(timespec="milliseconds")

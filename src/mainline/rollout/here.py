@@ -25,7 +25,7 @@ from mainline.rollout.paired import Slicer
 from mainline.rollout.plan import Plan, make_plan, read_plan
 from mainline.rollout.plane import FOLDER, LOG, Busy, Plane
 from mainline.rollout.processes import alive, need_linux_or_mac, stop_all
-from mainline.rollout.rollback import Back, roll_back
+from mainline.rollout.rollback import Back, back_in_git, drop, roll_back
 from mainline.rollout.timeline import write_timeline
 from mainline.rollout.view import view
 
@@ -45,8 +45,9 @@ def controller(environment: str = "production", *, by: str = "mainline rollout",
     plane = Plane(
         FOLDER, Path(str(getattr(log, "folder", LOG))), settings.rollout, lambda name: find(name).bento, tied=tied
     )
-    return Controller(
-        Deploy.open(),
+    deploy = Deploy.open()
+    made = Controller(
+        deploy,
         plane,
         settings.rollout,
         lambda name: find(name).golden(),
@@ -56,6 +57,31 @@ def controller(environment: str = "production", *, by: str = "mainline rollout",
         by=by,
         key=key_in(settings.serve.api_key_env),
     )  # fmt: skip
+    if in_cluster(made) and deploy.remote:
+        from mainline.rollout.kubernetes.folder import released_settings, with_stable
+
+        made.also = with_stable(deploy, released_settings())
+    return made
+
+
+def in_cluster(of: Controller) -> bool:
+    """Return whether a cluster runs this environment: then git is all that is changed here."""
+    return of.rules.target == "kubernetes" and of.environment == "production"
+
+
+def driver(environment: str, what: str, by: str = "mainline rollout") -> Controller:
+    """Return the controller of an environment whose traffic is moved here.
+
+    Raises:
+        UserError: a cluster runs it.
+    """
+    of = controller(environment, by=by)
+    if in_cluster(of):
+        raise UserError(
+            f"rollout.target is kubernetes: {what} is for Argo Rollouts to do there",
+            "`mainline kubernetes follow` hears what it does; `kubectl argo rollouts promote` or `abort` tells it",
+        )
+    return of
 
 
 def environment_of(name: str) -> Environment:
@@ -141,9 +167,21 @@ def run(of: Controller, pause: float, *, each: Callable[[Tick], None] | None = N
 def back(environment: str, to: str | None, why: str) -> Back:
     """Roll back, as ``mainline rollback`` does."""
     made = controller(environment, by="mainline rollback")
+    if in_cluster(made):
+        return back_in_git(made, to, why)
     done = roll_back(made, lambda name: restore(name, made.deploy), to, why)
     write_timeline(made.journal(done.left))
     return done
+
+
+def abort(environment: str, why: str) -> str:
+    """Take the candidate out, and return why; in a cluster by git alone.
+
+    Raises:
+        UserError: nothing is being tried.
+    """
+    of = controller(environment, by="mainline rollout abort")
+    return drop(of, why) if in_cluster(of) else of.end("abort", why).text
 
 
 def status(of: Controller) -> bool:

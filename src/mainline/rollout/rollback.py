@@ -53,6 +53,31 @@ def roll_back(actions: Actions, restore: Restore, to: str | None = None, why: st
         return Back(saved, state.stable or "", state.candidate, live)
 
 
+def back_in_git(actions: Actions, to: str | None, why: str) -> Back:
+    """Make the previous stable release (or ``to``) stable again in git alone; whoever follows it does the rest.
+
+    Raises:
+        UserError: there is no earlier release.
+        Moved: somebody else changed branch deploy meanwhile.
+    """
+    state = actions.state()
+    saved = actions.commit_rollback(state, choose(state, to), why)
+    return Back(saved, state.stable or "", state.candidate, live=False)
+
+
+def drop(actions: Actions, why: str) -> str:
+    """Take the candidate out of git, and leave stable as it is; return its id.
+
+    Raises:
+        UserError: nothing is being tried.
+    """
+    state = actions.state()
+    if state.candidate is None:
+        raise UserError(f"{actions.environment}: nothing is being tried", "`mainline rollback` takes stable back")
+    actions.commit_abort(state, why, {"by": actions.by})
+    return state.candidate
+
+
 def choose(state: State, to: str | None) -> str:
     """Return the release to go back to.
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from mainline.rollout.kubernetes.plan import DIGEST, LOG, NO_IMAGE, PORT
+from mainline.release.image import DIGEST
+from mainline.rollout.kubernetes.plan import LOG, NO_IMAGE, PORT
 from mainline.rollout.kubernetes.workload import UNRELEASED, VERSION, Manifest
 
 PROBES = {"startupProbe": "/livez", "livenessProbe": "/livez", "readinessProbe": "/readyz"}

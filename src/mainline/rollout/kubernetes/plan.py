@@ -10,8 +10,8 @@ from typing import Any
 
 from mainline.config import Kubernetes, Settings
 from mainline.errors import UserError
+from mainline.release.image import DIGEST
 
-DIGEST = re.compile(r"[a-z0-9]+(?:[._/:-][a-z0-9]+)*@sha256:[0-9a-f]{64}")
 RELEASE = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?")
 NAME = re.compile(r"[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?")
 NO_IMAGE = "sha256:" + "0" * 64
