@@ -229,13 +229,6 @@ def stop_all(processes: Processes) -> list[str]:
     return [process.name for process in found]
 
 
-def steady(processes: Processes, process: Process) -> Process:
-    """Return the process with its starts forgiven."""
-    made = replace(process, starts=0)
-    processes.save(made)
-    return made
-
-
 def need_linux_or_mac() -> None:
     """Raise UserError where the wheel holds no Envoy that can be run."""
     if os.name != "posix":
