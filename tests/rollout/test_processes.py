@@ -13,7 +13,7 @@ from mainline.rollout.processes import Processes, alive, lost, memory_mb
 
 SUPERVISOR = """
 import subprocess, sys, time
-child = "held = bytearray(64 * 2**20); print('ready', flush=True); import time; time.sleep(60)"
+child = "import os, time; held = bytearray(64 * 2**20); print('ready', os.getpid(), flush=True); time.sleep(60)"
 for _ in range(2):
     subprocess.Popen([sys.executable, "-c", child], start_new_session=True)
 time.sleep(60)

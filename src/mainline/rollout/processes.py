@@ -149,8 +149,8 @@ class Processes:
         except OSError:
             return ""
         said = [line.strip() for line in text.splitlines() if line.strip()]
-        raised, last = [line for line in said if RAISED.match(line)][-1:], said[-lines:]
-        return " | ".join([*(line for line in raised if line not in last), *last])
+        raised = [line for line in said if RAISED.match(line)][-1:]
+        return " | ".join(dict.fromkeys([*raised, *said[-lines:]]))
 
     def restarted(self, process: Process, now: float, steady: float = 60.0) -> int | None:
         """Return how many starts come before the next one of a process that died; None: it is not time for it yet.
