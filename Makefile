@@ -58,11 +58,12 @@ check: setup ## lint, formatting, types, the embedded data, the workflows
 lock: setup ## resolve pyproject.toml into requirements.lock (ARGS=--upgrade moves versions)
 	@$(BIN)/python scripts/lock.py $(ARGS)
 
-bench: data ## measure the pipeline, the comparison, a pull request's run, the service and the proxy
+bench: data ## measure the pipeline, the comparison, a pull request's run, the service, batch scoring and the proxy
 	@$(BIN)/python scripts/bench.py
 	@$(BIN)/python scripts/bench_compare.py
 	@$(BIN)/python scripts/bench_pull_request.py
 	@$(BIN)/python scripts/bench_serve.py
+	@$(BIN)/python scripts/bench_batch.py
 	@$(BIN)/python scripts/bench_envoy.py
 
 remote: setup ## move the data to storage of your own: make remote URL=s3://bucket/path

@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[1]
 AT_ONCE = min(4, (os.cpu_count() or 1) + 1)
 # What has a part for its slow tests: a folder, or a file that is then left out of its folder's part. One that mostly
 # waits goes beside the two that work most.
-APART = ("workflows", "rollout", "faults", "workflows/test_release.py", "pipeline", "replay")
+APART = ("workflows", "rollout", "faults", "workflows/test_release.py", "drill", "pipeline", "replay")
 NO_TESTS = 5  # pytest's exit code for a part that has none, as most have after ARGS="-k name"
 
 
