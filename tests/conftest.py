@@ -196,6 +196,13 @@ class Clone:
     forks: Any = None
     made_in: Path | None = None
 
+    def on_main(self, folder: Path) -> Clone:
+        """Return a copy in ``folder``, on branch main, with the month after training."""
+        copy = replace(self, folder=Path(shutil.copytree(self.folder, folder, symlinks=True)))
+        copy.dvc("pull", "--quiet", "replay.dvc")
+        copy.run("git", "checkout", "--quiet", "-B", "main")
+        return copy
+
     def environment(self, **extra: str) -> dict[str, str]:
         """Return the environment of a command in the clone."""
         paths = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": str(self.folder / "src")}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -129,9 +128,7 @@ def commit(clone: Any, message: str) -> None:
 def drilled(finished: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A clone with a release in its store, and the month after training."""
     folder = tmp_path_factory.mktemp("drill") / "place"
-    clone = replace(finished, folder=Path(shutil.copytree(finished.folder, folder, symlinks=True)))
-    clone.dvc("pull", "--quiet", "replay.dvc")
-    clone.run("git", "checkout", "--quiet", "-B", "main")
+    clone = finished.on_main(folder)
     params(folder, rollout=ROLLOUT)
     commit(clone, "Shorten the rollout")
     clone.run(*clone.program("mainline"), "release", "build")

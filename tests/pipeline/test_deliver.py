@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +48,7 @@ def change(clone: Any, **rooms: dict[str, Any]) -> None:
 def delivered(finished: Any, tmp_path_factory: pytest.TempPathFactory) -> Delivered:
     # A finished, committed run, and a rehearsal that is as short as can be
     folder = tmp_path_factory.mktemp("delivered") / "copy"
-    clone = replace(finished, folder=Path(shutil.copytree(finished.folder, folder, symlinks=True)))
-    clone.dvc("pull", "--quiet", "replay.dvc")
-    clone.run("git", "checkout", "--quiet", "-B", "main")
+    clone = finished.on_main(folder)
     rollout = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))["rollout"]
     rollout["rehearsal"] |= {"rate": 60, "pairs": 60, "requests": 5, "seconds": 0.5}
     rollout["proxy"]["port"] = 0

@@ -149,11 +149,11 @@ def test_it_serves_what_git_says_and_tells_the_origin(world: World) -> None:
     assert (first.stable, first.candidate, first.revision, first.trouble) == ("two", None, 1, "")
     world.host.look()
     assert world.heard() == first, "nothing has changed, and a minute is not over"
-    world.host._beat = (world.host._beat[0], time.monotonic() - 61)
+    world.host._sign.at -= 61
     world.host.look()
     assert world.heard().name != first.name
     world.plane.running = lambda: False  # type: ignore[method-assign]
-    world.host._sign("")
+    world.host.look()
     assert world.heard().stable is None, "a proxy that does not run serves nothing, whatever git says"
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
+import pytest
 
 from mainline.rollout.processes import Processes, alive, lost, memory_mb
 
@@ -43,3 +45,19 @@ def test_workers_in_sessions_of_their_own_are_counted_missed_and_ended(tmp_path:
     # And the other one is not left behind, whether or not anybody knew of it
     processes.stop(process)
     second.wait(5)
+
+
+def test_a_clock_that_is_stepped_makes_no_process_another_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    processes = Processes(tmp_path)
+    started = processes.start("a", [sys.executable, "-c", SUPERVISOR], role="candidate", release="r")
+    stepped = psutil.boot_time() + 5
+    try:
+        # The operating system tells when a process began by the clock and the time since the machine's start
+        monkeypatch.setattr(psutil._psplatform, "boot_time", lambda: stepped)
+        (found,) = processes.all()
+        assert abs(psutil.Process(found.pid).create_time() - time.time()) > 3, "the step is there"
+        assert alive(found)
+        assert not alive(replace(found, began=found.began - 1)), "another process with its number"
+    finally:
+        monkeypatch.undo()
+        processes.stop(started)

@@ -7,17 +7,20 @@ of its own: the two machines' clocks need not agree.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+import time
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from mainline.errors import UserError
 from mainline.release.begin import said
 from mainline.release.ledger import Deploy
 from mainline.release.state import STRICT
 
 FILE = "beat.json"
+SECONDS = 60.0  # between two signs of life when nothing changes
 
 
 @dataclass(frozen=True)
@@ -83,3 +86,28 @@ def get(deploy: Deploy, environment: str) -> Beat | None:
         return TypeAdapter(Beat).validate_json(json.dumps({**content, "name": name}))
     except (ValueError, ValidationError, AttributeError):
         return None
+
+
+@dataclass
+class Sign:
+    """Gives the sign of life of an environment: at each change, and every minute.
+
+    Attributes:
+        unheard: why the remote has not taken the last one; empty when it has.
+    """
+
+    deploy: Deploy
+    environment: str
+    unheard: str = field(default="", init=False)
+    last: Beat | None = field(default=None, init=False)
+    at: float = field(default=0.0, init=False)
+
+    def give(self, made: Beat) -> None:
+        """Tell the remote ``made``, if that is new or it is time; it is tried again when nobody heard it."""
+        if made == self.last and not self.unheard and time.monotonic() - self.at < SECONDS:
+            return
+        try:
+            put(self.deploy, self.environment, made, self.deploy.clock())
+            self.last, self.at, self.unheard = made, time.monotonic(), ""
+        except UserError as error:
+            self.unheard = error.problem

@@ -13,8 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from mainline.console import say, warn
 from mainline.errors import UserError
-from mainline.release import beat
-from mainline.release.beat import Beat
+from mainline.release.beat import Beat, Sign
 from mainline.release.ledger import Moved
 from mainline.rollout.actions import Tick
 from mainline.rollout.controller import Controller
@@ -24,7 +23,6 @@ from mainline.rollout.timeline import write_timeline
 from mainline.rollout.view import Lines
 
 TRIES = 3
-BEAT_SECONDS = 60.0  # between two signs of life when nothing changes
 REPEAT_SECONDS = 600.0  # between two lines about the same
 
 
@@ -66,8 +64,10 @@ class Host:
     _errands: dict[str, Errand] = field(default_factory=dict, init=False)
     _said: tuple[str, float] = field(default=("", 0.0), init=False)
     _asked: float = field(default_factory=time.monotonic, init=False)
-    _unheard: str = field(default="", init=False)
-    _beat: tuple[Beat | None, float] = field(default=(None, 0.0), init=False)
+    _sign: Sign = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._sign = Sign(self.of.deploy, self.of.environment)
 
     def look(self) -> Tick | None:
         """Look once: do what git says as far as it can be done here; return the tick, None if there was none."""
@@ -84,7 +84,7 @@ class Host:
             self._fetch(release)
         self._errands = {name: errand for name, errand in self._errands.items() if name in missing}
         self._tell(trouble)
-        self._sign(trouble)
+        self._sign.give(self._live(trouble))
         return tick
 
     def _tick(self) -> Tick:
@@ -151,24 +151,13 @@ class Host:
     def _tell(self, trouble: str) -> None:
         last, at = self._said
         whys = "; ".join(f"{name}: {item.why}" for name, item in self._errands.items() if item.why)
-        text = "; ".join(dict.fromkeys(filter(None, (trouble, whys, self._unheard))))
+        text = "; ".join(dict.fromkeys(filter(None, (trouble, whys, self._sign.unheard))))
         if text and (text != last or time.monotonic() - at > REPEAT_SECONDS):
             warn(text)
             self._said = (text, time.monotonic())
         elif last and not text:
             say("that is over: it does what git says again", "pass")
             self._said = ("", 0.0)
-
-    def _sign(self, trouble: str) -> None:
-        """Tell the remote what is live, when that has changed or some time has passed."""
-        made, (last, at) = self._live(trouble), self._beat
-        if made == last and not self._unheard and time.monotonic() - at < BEAT_SECONDS:
-            return
-        try:
-            beat.put(self.of.deploy, self.of.environment, made, self.of.deploy.clock())
-            self._beat, self._unheard = (made, time.monotonic()), ""
-        except UserError as error:
-            self._unheard = error.problem
 
     def _live(self, trouble: str) -> Beat:
         made = Beat(trouble=trouble[:500])

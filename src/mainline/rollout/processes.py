@@ -30,7 +30,7 @@ RAISED = re.compile(r"[A-Za-z_][\w.]*(Error|Exception): ")
 
 @dataclass(frozen=True)
 class Process:
-    """A process as its file tells of it; ``began`` is the operating system's own time stamp of it.
+    """A process as its file tells of it; ``began`` is in seconds since the machine's start.
 
     Attributes:
         role: stable, candidate or proxy.
@@ -88,7 +88,7 @@ class Processes:
             )
         # Popen would complain of a process that outlives it; it is waited for in `alive`.
         started.returncode = 0
-        began = psutil.Process(started.pid).create_time()
+        began = _began(psutil.Process(started.pid))
         made = Process(name, role, release, port, started.pid, began, psutil.boot_time(), starts, time.time())
         self.save(made)
         return made
@@ -121,7 +121,7 @@ class Processes:
         """Remember the workers of a process that has just got ready; it is told from then on when one is lost."""
         with contextlib.suppress(psutil.Error):
             started = psutil.Process(process.pid).children()
-            self.save(replace(process, workers=tuple((item.pid, item.create_time()) for item in started)))
+            self.save(replace(process, workers=tuple((item.pid, _began(item)) for item in started)))
 
     def forget(self, process: Process) -> None:
         """Remove the process's file."""
@@ -235,10 +235,15 @@ def need_linux_or_mac() -> None:
         raise UserError("the rollout needs Linux or macOS", "run it in CI, or use deploy/kubernetes")
 
 
+def _began(found: psutil.Process) -> float:
+    """Return when it began, in seconds since the machine did: by the clock it would move with every step of that."""
+    return float(found.create_time() - psutil.boot_time())
+
+
 def _same(pid: int, began: float) -> bool:
     try:
         found = psutil.Process(pid)
-        return bool(abs(found.create_time() - began) < 0.5 and found.status() != psutil.STATUS_ZOMBIE)
+        return bool(abs(_began(found) - began) < 0.5 and found.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 

@@ -12,13 +12,12 @@ from dataclasses import dataclass, field, replace
 
 from mainline.console import Mark, say, warn
 from mainline.errors import UserError
-from mainline.release import beat
-from mainline.release.beat import Beat
+from mainline.release.beat import Beat, Sign
 from mainline.release.image import image_of
 from mainline.release.ledger import Moved
 from mainline.release.state import State
 from mainline.rollout.actions import Actions
-from mainline.rollout.host import BEAT_SECONDS, REPEAT_SECONDS
+from mainline.rollout.host import REPEAT_SECONDS
 from mainline.rollout.kubernetes import folder
 from mainline.rollout.kubernetes.folder import SettingsOf, Unfit
 from mainline.rollout.kubernetes.judge import Move, judge
@@ -37,8 +36,10 @@ class Ear:
     settings: SettingsOf
     pause: float
     _said: tuple[str, float] = field(default=("", 0.0), init=False)
-    _beat: tuple[Beat | None, float] = field(default=(None, 0.0), init=False)
-    _unheard: str = field(default="", init=False)
+    _sign: Sign = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._sign = Sign(self.of.deploy, self.of.environment)
 
     def look(self) -> Move:
         """Look once, do what follows, say what trouble there is, and give the sign of life; return what was done."""
@@ -57,8 +58,8 @@ class Ear:
             trouble = error.problem
         if made.kind == "refuse":
             trouble = trouble or made.why
-        self._tell(made, trouble or self._unheard)
-        self._sign(state, seen, made, trouble)
+        self._tell(made, trouble or self._sign.unheard)
+        self._sign.give(_live(state, seen, made, trouble))
         return made if not trouble else replace(made, kind="refuse", why=trouble)
 
     def _judge(self, state: State, seen: Seen | None) -> Move:
@@ -118,17 +119,6 @@ class Ear:
             warn(text)
         elif made.why:
             say(text, MARKS.get(made.kind, "none"))
-
-    def _sign(self, state: State | None, seen: Seen | None, made: Move, trouble: str) -> None:
-        """Tell the remote what the cluster does, when that has changed or some time has passed."""
-        live, (last, at) = _live(state, seen, made, trouble), self._beat
-        if live == last and not self._unheard and time.monotonic() - at < BEAT_SECONDS:
-            return
-        try:
-            beat.put(self.of.deploy, self.of.environment, live, self.of.deploy.clock())
-            self._beat, self._unheard = (live, time.monotonic()), ""
-        except UserError as error:
-            self._unheard = error.problem
 
 
 def _live(state: State | None, seen: Seen | None, made: Move, trouble: str) -> Beat:
