@@ -14,6 +14,7 @@ import contextlib
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -31,6 +32,7 @@ from bench_soak_report import Sample, Story, growth, held, phases, told
 from mainline.files import write_json
 from mainline.release.ledger import Deploy
 from mainline.release.state import State
+from mainline.rollout.journal import FOLDER, Journal
 from mainline.rollout.processes import Process, Processes, alive, members
 
 USERS = 2000
@@ -169,6 +171,14 @@ def drive(place: Place, watch: Watch, users: subprocess.Popen[bytes], minutes: f
     return story
 
 
+def keep(place: Place) -> str:
+    """Copy the journals of the rollouts out of the clone; return what the last look of the second one said."""
+    shutil.rmtree(OUT / "soak-rollouts", ignore_errors=True)
+    shutil.copytree(place.folder / FOLDER, OUT / "soak-rollouts")
+    events = Journal(OUT / "soak-rollouts" / place.releases[1]).events()
+    return f"{events[-1]['kind']}: {events[-1]['text']}" if events else "nothing"
+
+
 def main() -> None:
     """Measure, print Markdown, and write JSON.
 
@@ -201,6 +211,7 @@ def main() -> None:
                 time.sleep(LOG_WAIT)
                 got = answers(top / "answers.csv")
                 log = held(place.folder / ".mainline/log", got)
+                kept = keep(place)
             finally:
                 watch.stop()
                 end(users)
@@ -208,7 +219,8 @@ def main() -> None:
     names = {release: label for release, label in zip(place.releases, ("first", "second"), strict=True)}
     failed = sum(one.status != 200 for one in got)
     found = {"minutes": given.minutes, "rate": rate, "largest_rate": most, "requests": len(got), "failed": failed,
-             "promoted": story.promoted, "rolled_back": story.rolled_back, "controller_restarts": story.restarts,
+             "promoted": story.promoted, "rolled_back": story.rolled_back, "last_word": kept,
+             "controller_restarts": story.restarts,
              "load": [min(watch.loads), max(watch.loads)], "early": early, "phases": phases(story, got), "log": log,
              "memory": growth(watch.samples, early), "samples": [asdict(one) for one in watch.samples]}  # fmt: skip
     write_json(OUT / "soak.json", found)
@@ -217,7 +229,8 @@ def main() -> None:
         f"Conditions: {os.cpu_count()} cores, Python {platform.python_version()}, everything on one machine, load "
         f"average {min(watch.loads):.1f} to {max(watch.loads):.1f}, {given.minutes:g} minutes, {rate:,.0f} requests a "
         f"second of {USERS:,} users (one service process alone: {most:,.0f}). {len(got):,} requests, {failed} failed; "
-        f"{outcome[story.promoted + story.rolled_back]}; controller started again {len(story.restarts)} times.\n"
+        f"{outcome[story.promoted + story.rolled_back]}; controller started again {len(story.restarts)} times. Last "
+        f"word of the second release's rollout: {kept}\n"
     )
     print(told(found, names))
     if failed or log["lost"] or not story.rolled_back:

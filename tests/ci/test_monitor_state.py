@@ -97,13 +97,14 @@ def begun(run: Callable[[], None]) -> int:
     """Start ``run`` in a process of its own, with a group of its own."""
     pid = os.fork()
     if pid == 0:
-        os.setsid()
+        os.setpgid(0, 0)
         code = 1
         try:
             run()
             code = 0
         finally:
             os._exit(code)
+    os.setpgid(pid, pid)  # here too: whoever is first, its group is there before it is killed
     return pid
 
 

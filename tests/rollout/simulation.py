@@ -9,8 +9,10 @@ import numpy as np
 from mainline.config import RolloutAnalysis
 from mainline.rollout.agreement import judge_shadow
 from mainline.rollout.analysis import Decision, judge
-from mainline.rollout.measures import EDGES, Arm, Observation, Pairs, Share
-from mainline.rollout.statistics import Mean, Window
+from mainline.rollout.measures import EDGES, Arm, Observation, Pairs, Share, Span
+from mainline.rollout.samples import alike
+from mainline.rollout.statistics import Mean, Window, quantile_bounds
+from mainline.rollout.tally import Reading, evenly
 
 RATE = 100  # requests a second
 LOOK = 10  # seconds
@@ -31,6 +33,8 @@ class Fault:
     bad_slice: bool = False
     agreement: float = 0.97
     from_step: int = -1  # -1: already in shadow
+    pauses: float = 0.0  # chance that the whole machine stands still for a second between two looks
+    moving: float = 0.0  # how far the scores of both wander with the traffic, from look to look
 
 
 @dataclass(frozen=True)
@@ -42,9 +46,10 @@ class Result:
     decision: Decision
 
 
-def latencies(generator: np.random.Generator, n: int, slower: float) -> np.ndarray:
-    """Return bucket counts of ``n`` log-normal latencies, 10 ms in the median."""
+def latencies(generator: np.random.Generator, n: int, slower: float, waiting: float = 0) -> np.ndarray:
+    """Return bucket counts of ``n`` log-normal latencies, 10 ms in the median; a share waits up to a second more."""
     values = slower * 10 * np.exp(generator.normal(0, 0.6, n))
+    values[: round(waiting * n)] += generator.uniform(0, 1000, round(waiting * n))
     return np.bincount(np.searchsorted(EDGES, values), minlength=len(EDGES) + 1)
 
 
@@ -103,8 +108,9 @@ def simulate(
     sound = Fault(errors=fault.stable_errors, stable_errors=fault.stable_errors, agreement=fault.agreement)
     expected = paired(generator, 400, sound)
     clock, seen_requests = 0.0, 0
-    shadow: dict[str, list[np.ndarray]] = {"candidate": [], "stable": []}
     before, alone = [0, 0], [0, 0]
+    usual, spans = np.zeros(len(EDGES) + 1, dtype=int), ()
+    drawn: dict[str, dict[int, np.ndarray]] = {"candidate": {}, "stable": {}}
     windows: list[Window] = []
     pairs = Pairs()
     for phase in range(-1, len(WEIGHTS)):
@@ -112,38 +118,54 @@ def simulate(
         share = 1.0 if phase < 0 else WEIGHTS[phase] / 100
         if phase <= 0:
             counts = {"candidate": [0, 0], "stable": [0, 0]}
-            times = {name: np.zeros(len(EDGES) + 1, dtype=int) for name in counts}
-            drawn: dict[str, list[np.ndarray]] = {"candidate": [], "stable": []}
+            times = {name: np.zeros(len(EDGES) + 1) for name in counts}
         step_requests, step_clock = 0, 0.0
         while True:
             n = rate * look
             mine = n if phase < 0 else int(generator.binomial(n, share))
             theirs = n if phase < 0 else n - mine
             failed = int(generator.binomial(mine, bad.errors)), int(generator.binomial(theirs, bad.stable_errors))
+            waiting = float(generator.random() < bad.pauses) / look
+            took = {
+                "candidate": latencies(generator, mine, bad.slower, waiting),
+                "stable": latencies(generator, theirs, 1, waiting),
+            }
             for name, many, errors in (("candidate", mine, failed[0]), ("stable", theirs, failed[1])):
                 counts[name][0] += many
                 counts[name][1] += errors
-                times[name] += latencies(generator, many, bad.slower if name == "candidate" else 1)
+            even = evenly(*(Reading(latency=tuple(took[name])) for name in took))
+            times = {name: times[name] + one.latency for name, one in zip(took, even, strict=True)}
+            usual += took["stable"]
+            if not theirs:
+                spans = (*spans, Span(*(quantile_bounds(EDGES, took["candidate"], q, 0)[0] for q in (0.5, 0.99))))
             if theirs and sum(failed):
                 windows.append(Window(mine, failed[0], theirs, failed[1]))
             if not theirs:
                 alone = [alone[0] + mine, alone[1] + failed[0]]
             before = [before[0] + theirs, before[1] + failed[1]]
-            drawn["candidate"].append(answers(generator, mine, bad)[1])
-            drawn["stable"].append(model_scores(generator, theirs))
+            moved = bad.moving * np.sin(clock / 100)
+            for name, found in (
+                ("candidate", answers(generator, mine, bad)[1]), ("stable", model_scores(generator, theirs))
+            ):  # fmt: skip
+                drawn[name][phase] = np.concatenate([drawn[name].get(phase, np.empty(0)), found + moved])
             clock, step_clock = clock + look, step_clock + look
             step_requests += mine
             seen_requests += mine
             if phase < 0:
                 pairs = pooled(pairs, paired(generator, n, bad))
+            beside, earlier = (
+                alike(*({step: part[step] for step in part if (step < 0) == shadow} for part in drawn.values()))
+                for shadow in (False, True)
+            )
             arms = {
-                name: Arm(*counts[name], tuple(times[name]), np.concatenate(drawn[name]),
-                          np.concatenate(shadow[name]) if shadow[name] else np.empty(0))
-                for name in counts
+                name: Arm(*counts[name], tuple(times[name]),
+                          np.concatenate([part for step, part in drawn[name].items() if (step < 0) == (phase < 0)]),
+                          beside[side], earlier[side])
+                for side, name in enumerate(counts)
             }  # fmt: skip
             observation = Observation(
                 step_clock, clock, step_requests, arms["candidate"], arms["stable"], tuple(windows),
-                Share(*before), Share(*alone), pairs, expected,
+                Share(*before), Share(*alone), tuple(usual), spans, pairs, expected,
             )  # fmt: skip
             decision = (
                 judge_shadow(observation, RULES, 2000, 3600, 43200)
@@ -154,6 +176,4 @@ def simulate(
                 return Result("abort", phase, seen_requests, clock, decision)
             if decision.outcome == "promote":
                 break
-        if phase < 0:
-            shadow = drawn
     return Result("promote", len(WEIGHTS), seen_requests, clock, decision)

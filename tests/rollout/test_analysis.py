@@ -12,11 +12,12 @@ from mainline.config import RolloutAnalysis, SplitTest
 from mainline.rollout import analysis
 from mainline.rollout.agreement import judge_shadow
 from mainline.rollout.analysis import judge
-from mainline.rollout.measures import EDGES, Arm, Observation, Pairs, Share
+from mainline.rollout.measures import EDGES, Arm, Observation, Pairs, Share, Span
 from mainline.rollout.plan import Plan
 from mainline.rollout.splittest import final_test
 from mainline.rollout.statistics import Mean, Window
 
+from . import simulation
 from .simulation import RULES, Fault, paired, simulate
 
 ROLLOUTS = 200
@@ -43,6 +44,34 @@ def test_without_the_sequential_test_the_same_rollouts_would_be_aborted(monkeypa
 
     monkeypatch.setattr(analysis, "errors", peeking)
     assert sum(simulate(seed).outcome == "abort" for seed in range(20)) > 1
+
+
+@pytest.mark.parametrize("fault", [Fault(pauses=0.1), Fault(moving=0.15)], ids=["pauses", "moving traffic"])
+def test_what_happens_to_both_sides_aborts_nobody(fault: Fault) -> None:
+    """A machine that stands still now and then, and traffic that changes: the candidate's share changes meanwhile."""
+    found = [simulate(seed, fault) for seed in range(30)]
+    assert [item.decision.reason for item in found if item.outcome == "abort"] == []
+
+
+def test_without_counting_both_sides_alike_the_same_rollouts_would_be_aborted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(simulation, "evenly", lambda mine, theirs: (mine, theirs))
+    names = {item.name for seed in range(30) for item in simulate(seed, Fault(pauses=0.1)).decision.checks
+             if item.outcome == "abort"}  # fmt: skip
+    assert names == {"p99"}
+    monkeypatch.undo()
+    monkeypatch.setattr(simulation, "alike", lambda mine, theirs: [np.concatenate([*x.values()]) if x else np.empty(0)
+                                                                   for x in (mine, theirs)])  # fmt: skip
+    names = {item.name for seed in range(30) for item in simulate(seed, Fault(moving=0.15)).decision.checks
+             if item.outcome == "abort"}  # fmt: skip
+    assert names == {"score distribution"}
+
+
+@pytest.mark.parametrize("slower", [3.0, 10.0])
+def test_a_candidate_that_is_slow_only_when_it_answers_everybody_is_found(slower: float) -> None:
+    for seed in range(4):
+        found = simulate(seed, Fault(slower=slower, from_step=4), look=1)
+        assert (found.outcome, found.phase) == ("abort", 4)
+        assert "p50 alone" in [check.name for check in found.decision.checks if check.outcome == "abort"]
 
 
 # Requests that the candidate may have answered when it is aborted; measured medians are in docs/rollout.md.
@@ -84,11 +113,18 @@ def arm(requests: int = 2000, errors: int = 10, ms: float = 10, tail: float = 10
     buckets = np.zeros(len(EDGES) + 1, dtype=int)
     buckets[np.searchsorted(EDGES, ms)] = requests - requests // 20
     buckets[np.searchsorted(EDGES, max(ms, tail))] += requests // 20
-    return Arm(requests, errors, tuple(buckets), **{"scores": SCORES, "earlier": SCORES, **more})  # type: ignore[arg-type]
+    given = {"scores": SCORES, "beside": SCORES, "earlier": SCORES, **more}
+    return Arm(requests, errors, tuple(buckets), **given)  # type: ignore[arg-type]
 
 
 def seen(candidate: Arm | None = None, stable: Arm | None = None, **more: object) -> Observation:
     return Observation(100, 1000, 500, candidate or arm(), stable or arm(), **more)  # type: ignore[arg-type]
+
+
+def full_weight(slow: int, quick: int, tail_only: bool = False) -> Observation:
+    """Return a look at full weight: so many spans of time that were slow, and that were not."""
+    bad, good = Span(10 if tail_only else 30, 60), Span(10, 12)
+    return seen(spans=(*[bad] * slow, *[good] * quick), usual=arm().latency)
 
 
 def outcome(observation: Observation, rules: RolloutAnalysis = RULES) -> tuple[str, list[str]]:
@@ -120,13 +156,18 @@ def test_all_well() -> None:
         (seen(arm(requests=900, tail=30)), "promote", ""),
         (seen(arm(requests=99, errors=0, ms=30)), "promote", ""),
         (seen(arm(ms=4, tail=4), arm(ms=1, tail=1)), "promote", ""),
+        (full_weight(9, 0), "abort", "p50 alone"),
+        (full_weight(8, 0), "hold", "p50 alone"),
+        (full_weight(8, 8), "promote", ""),
+        (full_weight(30, 10, tail_only=True), "abort", "p99 alone"),
+        (replace(full_weight(9, 0), usual=()), "promote", ""),
         (seen(arm(memory_mb=3000.0)), "abort", "memory"),
         (seen(arm(scores=np.full(200, 0.1))), "abort", "constant scores"),
         (seen(arm(scores=np.full(200, np.nan))), "abort", "constant scores"),
-        (seen(arm(scores=SCORES + 0.1)), "abort", "score distribution"),
-        (seen(arm(scores=SCORES + 0.1), arm(scores=SCORES + 0.1)), "promote", ""),
-        (seen(arm(value=Mean(500, 500, 5000)), arm(value=Mean(500, 2500, 17_000))), "abort", "value"),
-        (seen(arm(value=Mean(50, 50, 500)), arm(value=Mean(500, 2500, 17_000))), "promote", ""),
+        (seen(arm(beside=SCORES + 0.1)), "abort", "score distribution"),
+        (seen(arm(beside=SCORES + 0.1), arm(beside=SCORES + 0.1)), "promote", ""),
+        (seen(arm(values=(Mean(500, 500, 5000),)), arm(values=(Mean(500, 2500, 17_000),))), "abort", "value"),
+        (seen(arm(values=(Mean(50, 50, 500),)), arm(values=(Mean(500, 2500, 17_000),))), "promote", ""),
         (replace(seen(), seconds=59), "hold", "time"),
         (replace(seen(), step_requests=299), "hold", "requests"),
     ],
@@ -142,7 +183,8 @@ def test_each_check_by_itself(observation: Observation, expected: str, name: str
 @pytest.mark.parametrize(
     ("key", "observation"),
     [("memory_mb", seen(arm(memory_mb=3000.0))), ("latency_ratio", seen(arm(ms=30))),
-     ("value_margin", seen(arm(value=Mean(500, 500, 5000)), arm(value=Mean(500, 2500, 17_000))))],
+     ("latency_ratio", full_weight(9, 0)),
+     ("value_margin", seen(arm(values=(Mean(500, 500, 5000),)), arm(values=(Mean(500, 2500, 17_000),))))],
 )  # fmt: skip
 def test_null_switches_a_bound_off_and_says_so(key: str, observation: Observation) -> None:
     rules = RULES.model_copy(update={key: None})
@@ -173,6 +215,10 @@ def test_a_candidate_that_refuses_what_stable_answers_is_aborted() -> None:
     assert shadow(replace(good, unanswered=30), good)[0] == "promote"
     assert shadow(replace(good, unanswered=150), good) == ("abort", ["answered"])
     assert shadow(Pairs(unanswered=500), good)[0] == "abort"
+    kept = [replace(seen(arm(dropped=n)), pairs=replace(good, unanswered=150), expected=good) for n in (140, 50)]
+    found = [judge_shadow(one, RULES, 2000, 600, 3600) for one in kept]
+    assert [one.outcome for one in found] == ["promote", "abort"], "what the proxy kept back is no refusal"
+    assert "140 copies more were kept back" in str(found[0].evidence())
     assert shadow(replace(good, settled=False), good) == ("hold", ["answered"])
 
 
@@ -185,7 +231,7 @@ def test_evidence_is_json_without_nan() -> None:
 
 def ab(candidate: Mean, stable: Mean) -> tuple[str, str]:
     plan = Plan("ab", (50,), 100, 60, 1, 1, 3600, 60, outcomes=(500, 500))
-    decision = final_test(seen(arm(value=candidate), arm(value=stable)), RULES, plan, SplitTest())
+    decision = final_test(seen(arm(values=(candidate,)), arm(values=(stable,))), RULES, plan, SplitTest())
     return decision.outcome, decision.reason
 
 

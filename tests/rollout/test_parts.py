@@ -25,14 +25,15 @@ from mainline.rollout.actions import Tick
 from mainline.rollout.analysis import Check, Decision
 from mainline.rollout.contract import _differs
 from mainline.rollout.journal import Journal
-from mainline.rollout.measures import EDGES, Pairs, Share
+from mainline.rollout.measures import EDGES, Pairs, Share, Span
 from mainline.rollout.paired import Half, Paired
 from mainline.rollout.plan import describe, make_plan, read_plan
 from mainline.rollout.processes import Process, Processes
 from mainline.rollout.records import Records, Tail
 from mainline.rollout.rehearsal import Rehearsed, requests, tell
+from mainline.rollout.samples import MANY, Sample, alike
 from mainline.rollout.statistics import Mean, Window
-from mainline.rollout.tally import Reading, Tally, advance, buckets, read_tally
+from mainline.rollout.tally import SPAN, SPANS, Reading, Tally, advance, buckets, evenly, read_tally
 from mainline.rollout.timeline import write_timeline
 from mainline.rollout.traffic import Answers
 from mainline.rollout.view import Lines, view
@@ -52,17 +53,56 @@ def test_only_what_is_new_is_counted_and_a_restart_of_the_proxy_loses_nothing() 
     assert tally.counts == {}, "what was there before the phase does not count"
     tally = look(tally, reading(80, 6, 3), reading(1000, 9))
     tally = look(tally, reading(80, 6, 3), reading(1100, 9))
-    assert tally.counts["candidate"] == reading(30, 1, 3)
+    assert (tally.counts["candidate"].requests, tally.counts["candidate"].errors) == (30, 1)
     assert tally.windows == (Window(30, 1, 100, 0),), "a window without an error says nothing"
     tally = look(tally, reading(7, 0, 1), reading(20, 1), proxy="2")
-    assert (tally.counts["candidate"].requests, tally.step_requests, tally.before) == (37, 37, Share(220, 1))
+    assert (tally.counts["candidate"].requests, tally.step_requests, tally.before) == (37, 37, reading(220, 1))
     tally = look(tally, reading(17, 0), reading(20, 1), proxy="2", step=1, now=130.0)
     assert (tally.step_requests, tally.step_began, tally.counts["candidate"].requests) == (10, 130.0, 47)
     tally = look(tally, reading(27, 4), reading(24, 1), 100, proxy="2", step=1)
-    assert (tally.alone, tally.before, len(tally.windows)) == (Share(10, 4), Share(220, 1), 2)
+    assert (tally.alone, tally.before, len(tally.windows)) == (Share(10, 4), reading(220, 1), 2)
+    tally = replace(tally, spans=(Span(1.0, 2.0),))
     assert read_tally(json.loads(json.dumps(tally.asdict()))) == tally
     assert read_tally({"odd": 1}) == read_tally(None) == Tally()
     assert look(tally, reading(27, 4), reading(24, 1), phase="ab", proxy="2").counts == {}
+
+
+def timed(*counts: int) -> Reading:
+    return Reading(sum(counts), 0, (*counts, *[0] * (len(EDGES) + 1 - len(counts))))
+
+
+def test_latencies_of_a_look_count_alike_and_none_at_full_weight() -> None:
+    mine, theirs = evenly(timed(6, 3), timed(30, 60))
+    assert (mine.latency[:2], theirs.latency[:2]) == ((6, 3), (3, 6))
+    assert evenly(timed(6), timed())[0].latency == (0,) * (len(EDGES) + 1)
+    tally = look(look(Tally(), timed(0), timed(0)), timed(6, 3), timed(30, 60))
+    assert [tally.counts[side].latency[:2] for side in ("candidate", "stable")] == [(6, 3), (3, 6)]
+    assert (tally.counts["stable"].requests, tally.before.latency[:2]) == (90, (30, 60))
+    calm = look(tally, timed(6 + SPAN - 1, 3), timed(30, 61), 100)
+    assert (calm.spans, calm.open.requests) == ((), SPAN - 1), "too few for a span"
+    assert (calm.counts["candidate"].latency[:2], calm.counts["candidate"].requests) == ((6, 3), 9 + SPAN - 1)
+    assert calm.before == tally.before, "what stable answers for a candidate that fails is not its usual"
+    calm = look(calm, timed(6 + SPAN, 3), timed(30, 61), 100)
+    assert (calm.spans, calm.open) == ((Span(0.0, 0.0),), Reading()), "lower edges: buckets make no difference"
+    for number in range(SPANS):
+        calm = look(calm, timed(6 + SPAN, 3 + SPAN * (number + 1)), timed(30, 61), 100)
+    assert calm.spans == (Span(EDGES[0], EDGES[0]),) * SPANS
+
+
+def test_samples_are_spread_over_all_that_came_and_hold_as_many_of_each_side() -> None:
+    sample = Sample()
+    for number in range(3 * MANY):
+        sample.add(float(number))
+    assert MANY / 2 <= len(sample.values) <= MANY
+    assert set(np.diff(sample.values)) == {4.0}
+    few, many = Sample(), Sample()
+    for number in range(100):
+        many.add(number / 100)
+    few.add(0.5)
+    one, more = few.values, many.values
+    mine, theirs = alike({-1: one, 0: one, 1: more}, {0: more, 1: one, 2: more})
+    assert (mine.tolist(), theirs.tolist()) == ([0.5, 0.0], [0.0, 0.5])
+    assert [len(side) for side in alike({}, {0: more})] == [0, 0]
 
 
 def test_no_answer_of_the_proxy_is_no_zero() -> None:
@@ -91,7 +131,7 @@ def test_the_log_is_read_on_and_on_joined_and_valued(tmp_path: Path) -> None:
     log.write_text(record("old", "stable", 1, 0.4) + record("new", "shadow", 1, 0.6) + half[:40])
     records = Records(Tail(tmp_path), "old", "new", "2026-01-01T00:00:00.000Z",
                       lambda rows: {"g": [row["g"] for row in rows]}, Value(10, 1), "yes")  # fmt: skip
-    records.read(None)
+    records.read([])
     assert (records.pairs.all, dict(records.pairs.slices)) == (Share(1, 0), {("g", "b"): Share(1, 0)})
     with log.open("a") as stream:
         stream.write(half[40:] + record("old", "stable", 2, 0.8) + "no JSON\n[1]\n")
@@ -102,17 +142,17 @@ def test_the_log_is_read_on_and_on_joined_and_valued(tmp_path: Path) -> None:
             stream.write(json.dumps({"kind": "feedback", "time": "2026-01-01T00:01:00.000Z", "row": 0,
                                      "request_id": f"r{number}", "outcome": "yes"}) + "\n")  # fmt: skip
     log.rename(tmp_path / "20260101.jsonl")
-    records.read("2026-01-01T00:00:20.000Z")
+    records.read(["2026-01-01T00:00:20.000Z"])
     assert records.pairs.all == Share(2, 1)
     assert (list(records.scores["stable"]), list(records.earlier["stable"])) == ([0.2], [0.4, 0.8])
     assert list(records.scores["candidate"]) == [0.9, 0.7]
     # Requests 1 and 19 came before both sides had users.
-    assert (records.worth["candidate"], records.worth["stable"]) == (Mean(1, 9.0, 81.0), Mean(1, 0.0, 0.0))
-    records.read("2026-01-01T00:00:20.000Z")
+    assert (records.values("candidate"), records.values("stable")) == ((Mean(1, 9.0, 81.0),), (Mean(1, 0.0, 0.0),))
+    records.read(["2026-01-01T00:00:20.000Z"])
     assert records.pairs.all.n == 2, "nothing is read twice"
     with (tmp_path / "20260101.jsonl").open("a") as stream:
         stream.write(record("old", "stable", 42, 0.3) + record("old", "stable", 46, 0.3))
-    records.read(None)
+    records.read([])
     assert records.pairs.unanswered == 1, "request 42, but 46 may still be on its way"
     assert records.pairs.correlation == pytest.approx(1.0)
 
@@ -131,7 +171,7 @@ def test_a_new_reader_of_a_long_log_neither_holds_it_nor_reads_what_is_older_tha
     )
     tracemalloc.start()
     try:
-        records.read(None)
+        records.read([])
         most = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

@@ -96,6 +96,27 @@ def test_shadow_gets_every_request_marked_and_no_user_can_mark_his_own(pair, sha
     assert set(map(frozenset, tracks.values())) == {frozenset({("good", "stable"), ("other", "shadow")})}
 
 
+def test_copies_that_the_proxy_keeps_back_in_a_burst_are_counted_as_its_own(pair, shared) -> None:
+    pair(0, shadow=True)
+    layout, process = shared.plane.layout(), shared.plane.processes.of("candidate", "other")[0]
+    before = shared.plane.readings(layout)
+    os.kill(process.pid, signal.SIGSTOP)
+    try:
+        with shared.traffic(400) as traffic:
+            time.sleep(1.0)
+    finally:
+        os.kill(process.pid, signal.SIGCONT)
+    end = time.monotonic() + 10
+    while True:
+        now = shared.plane.readings(layout)
+        copies, users = (now[side].since(before[side]) for side in ("candidate", "stable"))
+        if copies.requests + copies.dropped >= users.requests or time.monotonic() > end:
+            break
+    assert traffic.answers.failed == 0
+    assert (copies.requests + copies.dropped, copies.errors, users.dropped) == (users.requests, 0, 0)
+    assert copies.dropped > 50, "or the burst was none"
+
+
 def test_weight_changes_under_load_cost_nothing(pair, shared) -> None:
     with shared.traffic(400) as traffic:
         for weight in (5, 50, 100, 0, 25, 0) * 3:

@@ -96,10 +96,23 @@ def test_means_and_their_difference() -> None:
     one, other = Mean(), Mean()
     for value in (1.0, 2.0, 3.0):
         one, other = one.plus(value), other.plus(2 * value)
-    gap, error = difference(other, one)
-    assert (gap, round(error, 3)) == (2.0, 1.291)
+    gap, error, n = difference([other], [one])
+    assert (gap, round(error, 3), n) == (2.0, 1.291, 3)
     assert math.isnan(Mean().mean)
-    assert math.isnan(difference(Mean(), one)[0])
+    assert math.isnan(difference([Mean()], [one])[0]) and difference([one], [])[2] == 0
+
+
+def test_each_step_is_its_own_control() -> None:
+    # Both are worth the same at any time, more and more of it; the candidate has most of its requests late.
+    def worth(n: int, level: float) -> Mean:
+        return sum((Mean(1, value, value * value) for value in level + np.linspace(-1, 1, n)), Mean())
+
+    candidate, stable = [worth(10, 0), worth(500, 8), worth(900, 9)], [worth(990, 0), worth(500, 8), worth(1, 9)]
+    gap, error, n = difference(candidate, stable)
+    assert (abs(gap) < 1e-9, n) == (True, 510), "the last step has one request of stable: no comparison"
+    assert 0 < error < 0.1
+    pooled = difference([sum(candidate, Mean())], [sum(stable, Mean())])[0]
+    assert pooled > 5, "what a plain difference would make of it"
 
 
 def test_a_correlation_is_bounded_by_its_sample() -> None:

@@ -30,7 +30,7 @@ def paired(seen: Observation, rules: RolloutAnalysis) -> tuple[Check, ...]:
     if seen.expected is None:
         return (Check("agreement", "hold", "the expected difference of the two releases is not known yet"),)
     return (
-        answered(seen.pairs, rules),
+        answered(seen.pairs, seen.candidate.dropped, rules),
         negated(seen.pairs),
         agreement(seen.pairs, seen.expected, rules),
         slices(seen.pairs, seen.expected, rules),
@@ -38,14 +38,18 @@ def paired(seen: Observation, rules: RolloutAnalysis) -> tuple[Check, ...]:
     )
 
 
-def answered(pairs: Pairs, rules: RolloutAnalysis) -> Check:
-    """Return abort when the candidate refuses what stable answers: a refusal is no error that anything else counts."""
-    n = pairs.all.n + pairs.unanswered
+def answered(pairs: Pairs, dropped: int, rules: RolloutAnalysis) -> Check:
+    """Return abort when the candidate refuses what stable answers: a refusal is no error that anything else counts.
+
+    ``dropped`` copies never reached it. The proxy keeps them back in a burst; latency says whose fault a burst is.
+    """
+    n = pairs.all.n + max(pairs.unanswered - dropped, 0)
     low, high = wilson(pairs.all.n, n)
     bad = high < rules.answered
     outcome: Outcome = "abort" if bad else "promote" if pairs.all.n and pairs.settled else "hold"
     text = f"the candidate answered {share_text(Share(n, pairs.all.n))} requests that stable has answered"
-    text += "; the rest it refused, or was too slow for" if pairs.unanswered else ""
+    text += "; the rest it refused, or was too slow for" if n > pairs.all.n else ""
+    text += f"; {dropped:,} copies more were kept back, as too many were under way" if dropped else ""
     return Check("answered", outcome, text, high if bad else low, rules.answered, ">=", n)
 
 

@@ -26,7 +26,7 @@ from mainline.rollout.statistics import (
 
 Outcome = Literal["promote", "hold", "abort", "none"]
 FEW = 300  # scores below which a distribution says nothing
-MANY = 4000  # the newest so many are enough: noise is far below the margin by then
+MOST = 0.5  # share of the spans of time that must be slow before the candidate is
 CONSTANT = 100  # equal scores in a row that no working model gives while stable's differ
 VARIED = 10  # so many different scores of stable prove that the requests differ
 
@@ -101,6 +101,7 @@ def safety(seen: Observation, rules: RolloutAnalysis, max_seconds: float) -> tup
         errors(seen, rules),
         latency(seen, rules, 0.5),
         latency(seen, rules, 0.99),
+        *(alone(seen, rules, q) for q in (0.5, 0.99) if seen.spans),
         memory(seen.candidate, rules),
         constant(seen),
     )
@@ -156,6 +157,7 @@ def latency(seen: Observation, rules: RolloutAnalysis, q: float) -> Check:
     """Return abort when the candidate's quantile is above stable's by more than the ratio, both at their nearer bounds.
 
     The median shows a service that is slower throughout, also on a busy machine; p99 one that is slow now and then.
+    Both are of the same moments: see ``tally.evenly``.
     """
     name, least = f"p{100 * q:.0f}", rules.latency_requests if q > 0.9 else rules.min_rows
     if rules.latency_ratio is None:
@@ -171,6 +173,25 @@ def latency(seen: Observation, rules: RolloutAnalysis, q: float) -> Check:
     bad = ratio > rules.latency_ratio and low > rules.latency_floor_ms
     text = f"{name} at least {low:.3g} ms, stable's at most {high:.3g} ms"
     return Check(name, "abort" if bad else "promote", text, ratio, rules.latency_ratio, "<=", n)
+
+
+def alone(seen: Observation, rules: RolloutAnalysis, q: float) -> Check:
+    """Return abort when the candidate, answering everybody, is proven slower than stable was in most spans of time.
+
+    Nobody answers beside it, so a pause of the machine is in its figures only. A pause is one span, however many
+    requests wait in it; a service that is too slow is so in all of them. Hold while most were slow, but few.
+    """
+    name, least = f"p{100 * q:.0f} alone", rules.latency_requests if q > 0.9 else rules.min_rows
+    if rules.latency_ratio is None or sum(seen.usual) < least:
+        return Check(name, "none", f"{name}: no bound, or fewer than {least:,} requests of stable to compare with")
+    usual = quantile_bounds(EDGES, seen.usual, q)[1]
+    most = max(rules.latency_ratio * usual, rules.latency_floor_ms)
+    n = len(seen.spans)
+    slow = sum((span.p99 if q > 0.9 else span.p50) > most for span in seen.spans)
+    bad = wilson(slow, n)[0] >= MOST
+    outcome: Outcome = "abort" if bad else "hold" if slow > MOST * n else "promote"
+    text = f"p{100 * q:.0f} above {most:.3g} ms in {slow} of {n} spans of time at full weight"
+    return Check(name, outcome, text, slow / n, MOST, "<=", n)
 
 
 def memory(arm: Arm, rules: RolloutAnalysis) -> Check:
@@ -199,9 +220,9 @@ def scores(seen: Observation, rules: RolloutAnalysis) -> Check:
     """Return abort when the candidate's scores have moved since shadow and stable's have not.
 
     A candidate is meant to differ from stable, so it is held against itself; stable shows what the traffic did
-    meanwhile. Both distances are allowed their noise.
+    meanwhile, so only moments count at which both answered. Both distances are allowed their noise.
     """
-    sides = [(arm.scores[-MANY:], arm.earlier[-MANY:]) for arm in (seen.candidate, seen.stable)]
+    sides = [(arm.beside, arm.earlier) for arm in (seen.candidate, seen.stable)]
     counts = [len(sample) for pair in sides for sample in pair]
     if min(counts) < FEW:
         text = f"score distribution is judged from {FEW} scores a side, in shadow and now ({min(counts)} so far)"
@@ -216,15 +237,15 @@ def scores(seen: Observation, rules: RolloutAnalysis) -> Check:
 
 def value(seen: Observation, rules: RolloutAnalysis) -> Check:
     """Return abort when outcomes prove the candidate to be worth less by more than the margin."""
-    mine, theirs = seen.candidate.value, seen.stable.value
-    if rules.value_margin is None or min(mine.n, theirs.n) < rules.min_rows:
+    gap, error, n = difference(seen.candidate.values, seen.stable.values)
+    m = seen.stable.value.n
+    if rules.value_margin is None or min(n, m) < rules.min_rows:
         why = "no bound" if rules.value_margin is None else f"judged from {rules.min_rows} known outcomes a side"
-        return Check("value", "none", f"business value: {why} ({mine.n} and {theirs.n} so far)", n=mine.n)
-    gap, error = difference(mine, theirs)
+        return Check("value", "none", f"business value: {why} ({n} and {m} so far)", n=n)
     best = gap + Z * error
     bad = best < -rules.value_margin
-    text = f"value of a request {gap:+.3g} against stable, at best {best:+.3g} ({mine.n:,} outcomes)"
-    return Check("value", "abort" if bad else "promote", text, best, -rules.value_margin, ">=", mine.n)
+    text = f"value of a request {gap:+.3g} against stable, at best {best:+.3g} ({n:,} outcomes)"
+    return Check("value", "abort" if bad else "promote", text, best, -rules.value_margin, ">=", n)
 
 
 def enough(name: str, have: float, want: float, what: str) -> Check:

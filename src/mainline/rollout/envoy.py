@@ -154,6 +154,11 @@ class Envoy:
             found[cluster["name"]] = hosts
         return found
 
+    def dropped(self) -> dict[str, int]:
+        """Return by cluster how many requests it kept back because too many were under way."""
+        ending = ".upstream_rq_pending_overflow"
+        return {name.removeprefix("cluster.").removesuffix(ending): n for name, n in self._numbers(ending).items()}
+
     def latencies(self) -> dict[str, list[tuple[float, int]]]:
         """Return (upper edge in ms, cumulative count) by cluster; empty when Envoy does not answer."""
         answer = _json(self._get("/stats?format=json&histogram_buckets=cumulative&filter=upstream_rq_time$"))

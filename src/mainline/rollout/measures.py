@@ -15,25 +15,42 @@ EMPTY = np.empty(0)
 
 
 @dataclass(frozen=True)
+class Span:
+    """A stretch of time in which nobody but the candidate answered: quantiles of its latency, milliseconds."""
+
+    p50: float
+    p99: float
+
+
+@dataclass(frozen=True)
 class Arm:
     """One side since the phase began.
 
     Attributes:
         requests, errors: attempts as the proxy counted them, before any fallback hid an error from the user.
-        latency: counts per bucket of :data:`EDGES`, and one above.
+        latency: counts per bucket of :data:`EDGES`, and one above; from each look as many as the side with fewer had.
         scores: scores as logged, oldest first.
-        earlier: the same release's scores in shadow (the stable's: over the same time).
-        value: business value of the requests whose outcome is known.
+        beside: those of moments at which both sides had users, equally many of each side.
+        earlier: the same release's scores in shadow, of the moments at which both answered.
+        dropped: copies that the proxy kept back, because too many were under way to the candidate.
+        values: business value of the requests whose outcome is known, by step.
     """
 
     requests: int = 0
     errors: int = 0
-    latency: tuple[int, ...] = ()
+    latency: tuple[float, ...] = ()
     scores: Floats = field(default_factory=lambda: EMPTY)
+    beside: Floats = field(default_factory=lambda: EMPTY)
     earlier: Floats = field(default_factory=lambda: EMPTY)
-    value: Mean = Mean()
+    dropped: int = 0
+    values: tuple[Mean, ...] = ()
     memory_mb: float | None = None
     ready: bool = True
+
+    @property
+    def value(self) -> Mean:
+        """Return the value of all steps together."""
+        return sum(self.values, Mean())
 
 
 @dataclass(frozen=True)
@@ -78,6 +95,8 @@ class Observation:
         windows: those with an error on either side, since the phase began.
         before: attempts and errors of stable since the rollout began, for the step without a concurrent stable.
         alone: attempts and errors of the candidate while no stable ran beside it.
+        usual: stable's latency since the rollout began, counts per bucket.
+        spans: the candidate's latency while no stable ran beside it, oldest first.
         trouble: what ends a rollout at once: a process that died, a broken contract; empty when all is well.
         waiting: what cannot be judged now, such as a stable that is not ready; empty when all is well.
     """
@@ -90,6 +109,8 @@ class Observation:
     windows: tuple[Window, ...] = ()
     before: Share = Share()
     alone: Share = Share()
+    usual: tuple[float, ...] = ()
+    spans: tuple[Span, ...] = ()
     pairs: Pairs = Pairs()
     expected: Pairs | None = None
     trouble: str = ""

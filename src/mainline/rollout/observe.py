@@ -13,7 +13,7 @@ from mainline.project import Value
 from mainline.release.state import State
 from mainline.rollout.journal import Journal
 from mainline.rollout.layout import Layout
-from mainline.rollout.measures import Arm, Observation
+from mainline.rollout.measures import Arm, Observation, Share
 from mainline.rollout.paired import Slicer
 from mainline.rollout.plane import CANDIDATE, STABLE, Plane
 from mainline.rollout.records import LATE, Records, Tail
@@ -43,7 +43,8 @@ class Observer:
                         self.plane.proxy_identity(), readings)  # fmt: skip
         if tally.step_began != before:
             # A controller that is new here counts from when git says the step began.
-            tally = replace(tally, step_began=min(seconds, _seconds(state.started, seconds)))
+            began = min(seconds, _seconds(state.started, seconds))
+            tally = replace(tally, step_began=began, steps=(*tally.steps[:-1], began) if tally.steps else ())
         journal.save(tally)
         records = self._read(state, tally)
         sides = [self._arm(side, tally, records, state) for side in ("candidate", "stable")]
@@ -54,8 +55,10 @@ class Observer:
             candidate=sides[0],
             stable=sides[1],
             windows=tally.windows,
-            before=tally.before,
+            before=Share(tally.before.requests, tally.before.errors),
             alone=tally.alone,
+            usual=tally.before.latency,
+            spans=tally.spans,
             pairs=records.pairs,
             expected=journal.expected(),
             trouble=self.plane.died(state.candidate or ""),  # last: what has just ended is why it was not ready
@@ -72,7 +75,7 @@ class Observer:
                 )
             }  # fmt: skip
         records = self._records[key]
-        records.read(None if tally.split_began is None else iso(tally.split_began))
+        records.read([iso(began) for began in tally.steps])
         return records
 
     def _arm(self, side: str, tally: Tally, records: Records, state: State) -> Arm:
@@ -81,16 +84,15 @@ class Observer:
         mine = side == "candidate"
         role, release = (CANDIDATE, state.candidate) if mine else (STABLE, state.stable)
         shadow = state.phase == "shadow"
-        scores, earlier = records.scores[side], records.earlier[side]
-        if shadow:
-            scores, earlier = earlier, scores
         return Arm(
             requests=reading.requests,
             errors=reading.errors,
             latency=reading.latency,
-            scores=np.array(scores, dtype=float),
-            earlier=np.array(earlier, dtype=float),
-            value=records.worth[side],
+            dropped=reading.dropped,
+            scores=np.array((records.earlier if shadow else records.scores)[side], dtype=float),
+            beside=records.alike(shadow=False)[side],
+            earlier=records.alike(shadow=True)[side],
+            values=records.values(side),
             memory_mb=self.plane.memory(state.candidate or "") if mine else None,
             ready=self.plane.ready(role, release or "", tries=3),
         )
@@ -109,6 +111,8 @@ def figures(seen: Observation) -> dict[str, Any]:
 
     def side(arm: Arm) -> dict[str, Any]:
         p99 = quantile_bounds(EDGES, arm.latency, 0.99, 0.0)[1] if sum(arm.latency) else None
+        if seen.spans and arm is seen.candidate:
+            p99 = seen.spans[-1].p99  # at full weight nothing more is compared, but it goes on
         known = arm.scores[np.isfinite(arm.scores)] if len(arm.scores) else arm.scores
         return {
             "requests": arm.requests,

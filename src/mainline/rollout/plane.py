@@ -197,7 +197,7 @@ class Plane:
 
     def readings(self, layout: Layout) -> dict[str, Reading]:
         """Return what the proxy has counted of both sides; empty when it does not answer."""
-        counters, latencies = self.envoy.counters(), self.envoy.latencies()
+        counters, latencies, dropped = self.envoy.counters(), self.envoy.latencies(), self.envoy.dropped()
         if not counters or layout.candidate is None:
             return {}
         mine = shadow(layout.candidate) if layout.shadow else layout.candidate.name
@@ -207,7 +207,8 @@ class Plane:
         for side, (cluster, clock) in sides.items():
             hosts = counters.get(cluster, {}).values()
             times = buckets(latencies.get(clock, [])) or (0,) * (len(EDGES) + 1)
-            found[side] = Reading(sum(host[0] for host in hosts), sum(host[1] for host in hosts), times)
+            requests, errors = sum(host[0] for host in hosts), sum(host[1] for host in hosts)
+            found[side] = Reading(requests, errors, times, dropped.get(cluster, 0))
         return found
 
     def memory(self, release: str) -> float | None:

@@ -7,8 +7,9 @@ import datetime as dt
 import json
 import math
 import os
-from collections import deque
-from collections.abc import Iterator, Mapping
+from bisect import bisect_right
+from collections import defaultdict, deque
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from typing import Any
 from mainline.project import Value
 from mainline.rollout.measures import Pairs
 from mainline.rollout.paired import Half, Paired, Slicer
-from mainline.rollout.statistics import Mean
+from mainline.rollout.samples import Sample, alike
+from mainline.rollout.statistics import Floats, Mean
 
 MOST = 20_000  # newest scores kept a side
 LATE = 3.0  # seconds after which an answer is missing: mirrored requests and log files have their delays
@@ -24,6 +26,7 @@ HALVES = 50_000  # requests kept that wait for their other half; it comes within
 WAITING = 200_000  # requests kept that wait for their outcome
 AT_ONCE = 1_000  # pairs that are added up together
 SLACK = 60.0  # seconds by which the clock of a file system may be behind
+SIDES = ("candidate", "stable")
 Key = tuple[str, int]
 
 
@@ -77,11 +80,14 @@ class Records:
         self._tail, self._stable, self._candidate, self._since = tail, stable, candidate, since
         self._value, self._positive = value, positive
         self._paired = Paired(slicer)
-        self.scores: dict[str, deque[float]] = {side: deque(maxlen=MOST) for side in ("candidate", "stable")}
-        self.earlier: dict[str, deque[float]] = {side: deque(maxlen=MOST) for side in ("candidate", "stable")}
-        self.worth = {"candidate": Mean(), "stable": Mean()}
+        self.scores: dict[str, deque[float]] = {side: deque(maxlen=MOST) for side in SIDES}
+        self.earlier: dict[str, deque[float]] = {side: deque(maxlen=MOST) for side in SIDES}
+        self._steps: Sequence[str] = ()
+        # By side and step; step -1 is shadow.
+        self._samples: dict[str, dict[int, Sample]] = {side: defaultdict(Sample) for side in SIDES}
+        self._worth: dict[str, dict[int, Mean]] = {side: defaultdict(Mean) for side in SIDES}
         self._halves: dict[str, dict[Key, Half]] = {"stable": {}, "shadow": {}}
-        self._decided: dict[Key, tuple[str, Any]] = {}
+        self._decided: dict[Key, tuple[str, int, Any]] = {}
         self._outcomes: dict[Key, Any] = {}
         self._unanswered, self._newest, self._oldest, self._late = 0, "", "", late
 
@@ -91,11 +97,22 @@ class Records:
         settled = bool(self._oldest) and _earlier(self._newest, 2 * self._late) >= self._oldest
         return replace(self._paired.pairs, unanswered=self._unanswered, settled=settled)
 
-    def read(self, split_began: str | None) -> None:
-        """Take in what is new; ``split_began`` is when the candidate got its first users (ISO), None before that.
+    def alike(self, shadow: bool) -> dict[str, Floats]:
+        """Return the scores of both sides in shadow, or among users: equally many of each from each step."""
+        steps = [-1] if shadow else range(len(self._steps))
+        mine, theirs = ({step: self._samples[side][step].values for step in steps} for side in SIDES)
+        return dict(zip(SIDES, alike(mine, theirs), strict=True))
+
+    def values(self, side: str) -> tuple[Mean, ...]:
+        """Return what the requests of each step with users were worth, as far as their outcomes are known."""
+        return tuple(self._worth[side][step] for step in range(len(self._steps)))
+
+    def read(self, steps: Sequence[str]) -> None:
+        """Take in what is new; ``steps`` is when each step with users began (ISO), nothing in shadow.
 
         Only what came since then on both sides is valued: a season's outcomes must not be held against an hour's.
         """
+        self._steps = steps
         found: list[tuple[Half, Half]] = []
         for record in self._tail.new():
             if str(record.get("time", "")) < self._since:
@@ -103,32 +120,35 @@ class Records:
             if record.get("kind") == "feedback":
                 self._feedback(record)
             elif record.get("kind") == "prediction":
-                self._prediction(record, split_began, found)
+                self._prediction(record, found)
             if len(found) == AT_ONCE:
                 self._paired.add(found)
                 found.clear()
         self._paired.add(found)
-        if split_began is None:
+        if not steps:
             limit = _earlier(self._newest, self._late)
             self._unanswered = sum(one.time < limit for one in self._halves["stable"].values())
 
-    def _prediction(self, record: dict[str, Any], split_began: str | None, found: list[tuple[Half, Half]]) -> None:
+    def _prediction(self, record: dict[str, Any], found: list[tuple[Half, Half]]) -> None:
         release, track = record.get("release"), record.get("track")
         self._newest = max(self._newest, str(record["time"]))
         self._oldest = min(self._oldest or self._newest, str(record["time"]))
         key = (str(record.get("request_id")), int(record.get("row", 0)))
-        late = split_began is not None and str(record["time"]) >= split_began
+        step, score = bisect_right(self._steps, str(record["time"])) - 1, score_of(record)
         if release == self._candidate and track == "shadow":
-            self.earlier["candidate"].append(score_of(record))
+            self.earlier["candidate"].append(score)
+            self._samples["candidate"][-1].add(score)
             self._pair(key, "shadow", record, found)
         elif release == self._candidate:
-            self.scores["candidate"].append(score_of(record))
-            if late:
-                self._judge(key, "candidate", record)
+            self.scores["candidate"].append(score)
+            if step >= 0:
+                self._samples["candidate"][step].add(score)
+                self._judge(key, "candidate", step, record)
         elif release == self._stable and track != "shadow":
-            (self.scores if late else self.earlier)["stable"].append(score_of(record))
-            if late:
-                self._judge(key, "stable", record)
+            (self.scores if step >= 0 else self.earlier)["stable"].append(score)
+            self._samples["stable"][step].add(score)
+            if step >= 0:
+                self._judge(key, "stable", step, record)
             else:
                 self._pair(key, "stable", record, found)
 
@@ -140,13 +160,13 @@ class Records:
         else:
             found.append((half, other) if side == "stable" else (other, half))
 
-    def _judge(self, key: Key, side: str, record: dict[str, Any]) -> None:
+    def _judge(self, key: Key, side: str, step: int, record: dict[str, Any]) -> None:
         if self._value is None:
             return
         if key in self._outcomes:
-            self._add(side, record.get("decision"), self._outcomes.pop(key))
+            self._add(side, step, record.get("decision"), self._outcomes.pop(key))
         else:
-            _keep(self._decided, key, (side, record.get("decision")), WAITING)
+            _keep(self._decided, key, (side, step, record.get("decision")), WAITING)
 
     def _feedback(self, record: dict[str, Any]) -> None:
         key = (str(record.get("request_id")), int(record.get("row", 0)))
@@ -156,11 +176,11 @@ class Records:
         else:
             self._add(*known, record.get("outcome"))
 
-    def _add(self, side: str, decision: Any, outcome: Any) -> None:
+    def _add(self, side: str, step: int, decision: Any, outcome: Any) -> None:
         if self._value is not None:
             hit = outcome in (True, 1, self._positive)
             worth = (self._value.gain * hit - self._value.cost) if decision else 0.0
-            self.worth[side] = self.worth[side].plus(worth)
+            self._worth[side][step] = self._worth[side][step].plus(worth)
 
 
 def score_of(record: Mapping[str, Any]) -> float:

@@ -27,7 +27,7 @@ def final_test(seen: Observation, rules: RolloutAnalysis, plan: Plan, test: Spli
 def _test(seen: Observation, test: SplitTest) -> Check:
     from scipy.stats import norm
 
-    gap, error = difference(seen.candidate.value, seen.stable.value)
+    gap, error, _ = difference(seen.candidate.values, seen.stable.values)
     if not math.isfinite(gap) or not error > 0:
         return Check("a/b", "hold", "the outcomes do not vary, so nothing can be tested")
     chance = float(norm.sf(gap / error))

@@ -98,7 +98,7 @@ def correlation_bound(correlation: float, n: int, z: float = Z) -> float:
     return math.tanh(math.atanh(min(max(correlation, -0.999999), 0.999999)) + z / math.sqrt(n - 3))
 
 
-def quantile_bounds(edges: Sequence[float], counts: Sequence[int], q: float, z: float = Z) -> tuple[float, float]:
+def quantile_bounds(edges: Sequence[float], counts: Sequence[float], q: float, z: float = Z) -> tuple[float, float]:
     """Return a lower and an upper bound of a quantile from a histogram, by order statistics.
 
     ``counts[i]`` values lie above ``edges[i - 1]`` (0 for the first) and at most at ``edges[i]``; the last count has no
@@ -140,6 +140,9 @@ class Mean:
         """Return the moments with one more value."""
         return Mean(self.n + 1, self.total + value, self.squares + value * value)
 
+    def __add__(self, other: Mean) -> Mean:
+        return Mean(self.n + other.n, self.total + other.total, self.squares + other.squares)
+
     @property
     def mean(self) -> float:
         """NaN without data."""
@@ -153,9 +156,20 @@ class Mean:
         return max(self.squares - self.total**2 / self.n, 0.0) / (self.n - 1)
 
 
-def difference(candidate: Mean, stable: Mean) -> tuple[float, float]:
-    """Return the difference of two means and its standard error (Welch); NaN below two values on a side."""
-    if candidate.n < 2 or stable.n < 2:
-        return math.nan, math.nan
-    error = math.sqrt(candidate.variance / candidate.n + stable.variance / stable.n)
-    return candidate.mean - stable.mean, error
+def difference(candidate: Sequence[Mean], stable: Sequence[Mean]) -> tuple[float, float, int]:
+    """Return the difference of two means, its standard error (Welch), and how many of the candidate's values it is of.
+
+    Both come step by step, and each step is its own control: a candidate that gets most of its requests late must not
+    be held against a stable that got most of its own early (Simpson's paradox). Steps count by n m / (n + m), as in
+    Cochran (1954). NaN and 0 when no step has two values on both sides.
+    """
+    steps = [(mine, theirs) for mine, theirs in zip(candidate, stable, strict=False) if min(mine.n, theirs.n) >= 2]
+    weights = [mine.n * theirs.n / (mine.n + theirs.n) for mine, theirs in steps]
+    if not steps:
+        return math.nan, math.nan, 0
+    gap = sum(w * (mine.mean - theirs.mean) for w, (mine, theirs) in zip(weights, steps, strict=True))
+    spread = sum(
+        w * w * (mine.variance / mine.n + theirs.variance / theirs.n)
+        for w, (mine, theirs) in zip(weights, steps, strict=True)
+    )
+    return gap / sum(weights), math.sqrt(spread) / sum(weights), sum(mine.n for mine, _ in steps)
