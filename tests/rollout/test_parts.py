@@ -208,7 +208,7 @@ def test_plans_of_all_modes_and_their_way_through_git() -> None:
 
 def test_a_process_is_started_again_after_a_growing_pause(tmp_path: Path) -> None:
     processes, now = Processes(tmp_path), time.time()
-    process = Process("a", "stable", "r", 1, 2**22, 0.0, 0.0, starts=0, at=now - 1)
+    process = Process("a", "stable", "r", 1, 2**22, 0.0, "", starts=0, at=now - 1)
     assert processes.restarted(process, now) == 1
     assert processes.restarted(replace(process, starts=3), now) is None
     assert processes.restarted(replace(process, starts=3), now + 4) == 4
@@ -328,7 +328,7 @@ def test_replayed_rows_have_the_fields_of_golden_requests(tmp_path: Path) -> Non
 
 
 def test_the_end_of_a_log_begins_with_what_was_raised(tmp_path: Path) -> None:
-    process = Process("one", "candidate", "r", 1, 1, 0.0, 0.0)
+    process = Process("one", "candidate", "r", 1, 1, 0.0, "")
     lines = ["  File x", "ValueError: no such thing: 'False'", "", "[ERROR] startup failed", "[ERROR] startup failed"]
     (tmp_path / "one.log").write_text("\n".join(lines), encoding="utf-8")
     assert Processes(tmp_path).tail(process) == "ValueError: no such thing: 'False' | [ERROR] startup failed"

@@ -11,7 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from mainline.rollout.processes import Processes, alive, lost, memory_mb
+from mainline.rollout import processes as processes_module
+from mainline.rollout.processes import Process, Processes, alive, lost, memory_mb
 
 SUPERVISOR = """
 import subprocess, sys, time
@@ -47,10 +48,11 @@ def test_workers_in_sessions_of_their_own_are_counted_missed_and_ended(tmp_path:
     second.wait(5)
 
 
+@pytest.mark.skipif(not psutil.LINUX, reason="elsewhere the kernel keeps the time itself")
 def test_a_clock_that_is_stepped_makes_no_process_another_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     processes = Processes(tmp_path)
     started = processes.start("a", [sys.executable, "-c", SUPERVISOR], role="candidate", release="r")
-    stepped = psutil.boot_time() + 5
+    stepped = psutil.boot_time() + 500
     try:
         # The operating system tells when a process began by the clock and the time since the machine's start
         monkeypatch.setattr(psutil._psplatform, "boot_time", lambda: stepped)
@@ -61,3 +63,22 @@ def test_a_clock_that_is_stepped_makes_no_process_another_one(tmp_path: Path, mo
     finally:
         monkeypatch.undo()
         processes.stop(started)
+
+
+@pytest.mark.parametrize("kernel", [True, False], ids=["by the kernel", "by the clock"])
+def test_a_process_of_before_the_machines_start_is_forgotten(
+    kernel: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = tmp_path / "boot_id"
+    name.write_text("first\n")
+    monkeypatch.setattr(processes_module, "BOOT", name if kernel else tmp_path / "none")
+    monkeypatch.setattr(psutil, "boot_time", lambda: 1_000_000.0)
+    processes = Processes(tmp_path / "processes")
+    processes.folder.mkdir()
+    processes.save(Process("a", "stable", "r", 1, 2**22, 0.0, processes_module._boot()))
+    monkeypatch.setattr(psutil, "boot_time", lambda: 1_000_030.0 if not kernel else 2_000_000.0)
+    assert [item.name for item in processes.all()] == ["a"], "the clock was set, no more"
+    name.write_text("second\n")
+    monkeypatch.setattr(psutil, "boot_time", lambda: 1_000_100.0)
+    assert processes.all() == []
+    assert not list(processes.folder.iterdir())

@@ -25,15 +25,17 @@ from mainline.errors import UserError
 from mainline.files import write_atomic
 from mainline.github import KEYS
 
+BOOT = Path("/proc/sys/kernel/random/boot_id")
 RAISED = re.compile(r"[A-Za-z_][\w.]*(Error|Exception): ")
 
 
 @dataclass(frozen=True)
 class Process:
-    """A process as its file tells of it; ``began`` is in seconds since the machine's start.
+    """A process as its file tells of it; ``began`` is a time that no step of the clock moves.
 
     Attributes:
         role: stable, candidate or proxy.
+        boot: which start of the machine it is of.
         starts: how often it was started again since it last stayed up.
         workers: number and beginning of the processes that it had started when it was ready; see :func:`lost`.
     """
@@ -44,7 +46,7 @@ class Process:
     port: int
     pid: int
     began: float
-    boot: float
+    boot: str
     starts: int = 0
     at: float = 0.0
     workers: tuple[tuple[int, float], ...] = ()
@@ -89,7 +91,7 @@ class Processes:
         # Popen would complain of a process that outlives it; it is waited for in `alive`.
         started.returncode = 0
         began = _began(psutil.Process(started.pid))
-        made = Process(name, role, release, port, started.pid, began, psutil.boot_time(), starts, time.time())
+        made = Process(name, role, release, port, started.pid, began, _boot(), starts, time.time())
         self.save(made)
         return made
 
@@ -107,10 +109,10 @@ class Processes:
                 process = Process(**content, workers=workers)
             except (ValueError, TypeError, AttributeError):
                 continue
-            if abs(process.boot - psutil.boot_time()) > 60:
-                path.unlink(missing_ok=True)
-            else:
+            if _same_boot(process.boot):
                 found.append(process)
+            else:
+                path.unlink(missing_ok=True)
         return found
 
     def of(self, role: str, release: str | None = None) -> list[Process]:
@@ -236,8 +238,28 @@ def need_linux_or_mac() -> None:
 
 
 def _began(found: psutil.Process) -> float:
-    """Return when it began, in seconds since the machine did: by the clock it would move with every step of that."""
-    return float(found.create_time() - psutil.boot_time())
+    """Return when it began, in seconds that no step of the clock moves.
+
+    Linux notes the time since the machine's start, of which psutil makes one by the clock; macOS the time itself.
+    """
+    return float(found.create_time() - (psutil.boot_time() if psutil.LINUX else 0.0))
+
+
+def _boot() -> str:
+    """Return a name of the machine's present start: the kernel's own on Linux, else the Unix time of it."""
+    try:
+        return BOOT.read_text(encoding="ascii").strip()
+    except OSError:
+        return str(psutil.boot_time())
+
+
+def _same_boot(name: str) -> bool:
+    now = _boot()
+    try:
+        # By the clock, which moves a little.
+        return abs(float(name) - float(now)) <= 60
+    except ValueError:
+        return name == now
 
 
 def _same(pid: int, began: float) -> bool:
