@@ -24,7 +24,7 @@ setup: ## make .venv from requirements.lock (nothing to do while it fits)
 
 # Pulls only when a folder is missing or a .dvc file changed since: batches that you added yourself are left alone.
 data: setup ## fetch the batches that data.dvc and replay.dvc name
-	@if ! { for name in $(POINTERS:.dvc=); do [ -d $$name ] || exit 1; done; cat /dev/null $(POINTERS) | cmp -s - $(PULLED); }; then \
+	@if ! ( for name in $(POINTERS:.dvc=); do [ -d $$name ] || exit 1; done; cat /dev/null $(POINTERS) | cmp -s - $(PULLED) ); then \
 	  $(BIN)/dvc pull $(POINTERS) \
 	  || { echo "mainline: the batches were not fetched; fix: if data/ or replay/ holds files of your own, '.venv/bin/dvc add data' (or replay) takes them in, and 'dvc checkout --force' would delete them; otherwise run 'mainline remote --verify'" >&2; exit 1; }; \
 	  mkdir -p .mainline && cat /dev/null $(POINTERS) > $(PULLED); \
