@@ -8,7 +8,8 @@ import numpy as np
 
 from mainline.config import RolloutAnalysis
 from mainline.rollout.agreement import judge_shadow
-from mainline.rollout.analysis import Decision, judge
+from mainline.rollout.analysis import judge
+from mainline.rollout.decision import Decision
 from mainline.rollout.measures import EDGES, Arm, Observation, Pairs, Share, Span
 from mainline.rollout.samples import alike
 from mainline.rollout.statistics import Mean, Window, quantile_bounds

@@ -12,6 +12,7 @@ from mainline.config import RolloutAnalysis, SplitTest
 from mainline.rollout import analysis
 from mainline.rollout.agreement import judge_shadow
 from mainline.rollout.analysis import judge
+from mainline.rollout.decision import Check
 from mainline.rollout.measures import EDGES, Arm, Observation, Pairs, Share, Span
 from mainline.rollout.plan import Plan
 from mainline.rollout.splittest import final_test
@@ -36,11 +37,11 @@ def test_without_the_sequential_test_the_same_rollouts_would_be_aborted(monkeypa
     """The gate taken out and a plain test at 5 % in every look put in: the shipped bound would not hold."""
     from scipy.stats import fisher_exact
 
-    def peeking(seen: Observation, rules: RolloutAnalysis) -> analysis.Check:
+    def peeking(seen: Observation, rules: RolloutAnalysis) -> Check:
         mine, theirs = seen.candidate, seen.stable
         table = [[mine.errors, mine.requests - mine.errors], [theirs.errors, theirs.requests - theirs.errors]]
         bad = min(mine.requests, theirs.requests) > 0 and fisher_exact(table, "greater")[1] < 0.05
-        return analysis.Check("errors", "abort" if bad else "promote", "peeked")
+        return Check("errors", "abort" if bad else "promote", "peeked")
 
     monkeypatch.setattr(analysis, "errors", peeking)
     assert sum(simulate(seed).outcome == "abort" for seed in range(20)) > 1
@@ -72,6 +73,13 @@ def test_a_candidate_that_is_slow_only_when_it_answers_everybody_is_found(slower
         found = simulate(seed, Fault(slower=slower, from_step=4), look=1)
         assert (found.outcome, found.phase) == ("abort", 4)
         assert "p50 alone" in [check.name for check in found.decision.checks if check.outcome == "abort"]
+
+
+def test_a_candidate_whose_scores_turn_when_it_answers_everybody_is_found() -> None:
+    for seed in range(4):
+        found = simulate(seed, Fault(negated=True, from_step=4), look=1)
+        assert (found.outcome, found.phase) == ("abort", 4)
+        assert "scores moved by" in found.decision.reason
 
 
 # Requests that the candidate may have answered when it is aborted; measured medians are in docs/rollout.md.
@@ -124,7 +132,7 @@ def seen(candidate: Arm | None = None, stable: Arm | None = None, **more: object
 def full_weight(slow: int, quick: int, tail_only: bool = False) -> Observation:
     """Return a look at full weight: so many spans of time that were slow, and that were not."""
     bad, good = Span(10 if tail_only else 30, 60), Span(10, 12)
-    return seen(spans=(*[bad] * slow, *[good] * quick), usual=arm().latency)
+    return seen(spans=(*[bad] * slow, *[good] * quick), usual=arm().latency, alone=Share(2000, 2))
 
 
 def outcome(observation: Observation, rules: RolloutAnalysis = RULES) -> tuple[str, list[str]]:
@@ -168,6 +176,10 @@ def test_all_well() -> None:
         (seen(arm(scores=np.full(200, 0.1))), "abort", "constant scores"),
         (seen(arm(scores=np.full(200, np.nan))), "abort", "constant scores"),
         (seen(arm(beside=SCORES + 0.1)), "abort", "score distribution"),
+        (seen(arm(scores=1 - SCORES), alone=Share(500, 1)), "abort", "scores alone"),
+        (seen(arm(scores=1 - SCORES)), "promote", ""),
+        (seen(arm(scores=SCORES + 0.1), alone=Share(500, 1)), "promote", ""),
+        (seen(arm(scores=1 - SCORES[:299]), alone=Share(500, 1)), "promote", ""),
         (seen(arm(beside=SCORES + 0.1), arm(beside=SCORES + 0.1)), "promote", ""),
         (seen(arm(values=(Mean(500, 500, 5000),)), arm(values=(Mean(500, 2500, 17_000),))), "abort", "value"),
         (seen(arm(values=(Mean(50, 50, 500),)), arm(values=(Mean(500, 2500, 17_000),))), "promote", ""),
@@ -228,7 +240,7 @@ def test_a_candidate_that_refuses_what_stable_answers_is_aborted() -> None:
 def test_evidence_is_json_without_nan() -> None:
     decision = judge(seen(arm(requests=0, errors=0)), RULES, 300, 60, 3600)
     assert json.dumps(decision.evidence(), allow_nan=False)
-    nan = analysis.Check("x", "hold", "", float("nan"), float("inf")).evidence()
+    nan = Check("x", "hold", "", float("nan"), float("inf")).evidence()
     assert (nan["value"], nan["bound"]) == (None, None)
 
 

@@ -22,8 +22,8 @@ from mainline.project import Value
 from mainline.release.ledger import State
 from mainline.rollout import contract
 from mainline.rollout.actions import Tick
-from mainline.rollout.analysis import Check, Decision
 from mainline.rollout.contract import _differs
+from mainline.rollout.decision import Check, Decision
 from mainline.rollout.journal import Journal
 from mainline.rollout.measures import EDGES, Pairs, Share, Span
 from mainline.rollout.paired import Half, Paired

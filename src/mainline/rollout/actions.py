@@ -13,7 +13,7 @@ from mainline.errors import UserError
 from mainline.release.ledger import Deploy
 from mainline.release.state import Environment, Event, State, Transition
 from mainline.rollout import follow
-from mainline.rollout.analysis import Decision
+from mainline.rollout.decision import Decision
 from mainline.rollout.journal import FOLDER, Journal
 from mainline.rollout.layout import Layout
 from mainline.rollout.observe import Observer

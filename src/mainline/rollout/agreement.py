@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from mainline.config import RolloutAnalysis
-from mainline.rollout.analysis import Check, Decision, Outcome, enough, safety, share_text
+from mainline.rollout.analysis import safety
+from mainline.rollout.decision import Check, Decision, Outcome, enough, share_text
 from mainline.rollout.measures import Observation, Pairs, Share
 from mainline.rollout.statistics import Mean, Z, correlation_bound, wilson
 

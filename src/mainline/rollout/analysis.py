@@ -6,13 +6,13 @@ Pure: what was seen goes in, a decision comes out. docs/decisions/0014-canary-an
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any, Literal
 
 import numpy as np
 
 from mainline.config import RolloutAnalysis
-from mainline.rollout.measures import EDGES, Arm, Observation, Share
+from mainline.rollout.alone import full_weight
+from mainline.rollout.decision import Check, Decision, Outcome, enough
+from mainline.rollout.measures import EDGES, Arm, Observation
 from mainline.rollout.statistics import (
     Z,
     concurrent_evidence,
@@ -24,59 +24,9 @@ from mainline.rollout.statistics import (
     wilson,
 )
 
-Outcome = Literal["promote", "hold", "abort", "none"]
 FEW = 300  # scores below which a distribution says nothing
-MOST = 0.5  # share of the spans of time that must be slow before the candidate is
 CONSTANT = 100  # equal scores in a row that no working model gives while stable's differ
 VARIED = 10  # so many different scores of stable prove that the requests differ
-
-
-@dataclass(frozen=True)
-class Check:
-    """One rule: ``none`` means that it cannot be judged here, and why is said; it neither promotes nor stops."""
-
-    name: str
-    outcome: Outcome
-    text: str
-    value: float | None = None
-    bound: float | None = None
-    direction: Literal["<=", ">=", ""] = ""
-    n: int = 0
-
-    def evidence(self) -> dict[str, Any]:
-        """Return the check as JSON without NaN."""
-        value = {"value": _finite(self.value), "bound": _finite(self.bound), "direction": self.direction, "n": self.n}
-        return {"name": self.name, "outcome": self.outcome, "text": self.text, **value}
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What the checks add up to: any abort aborts, else any hold holds."""
-
-    checks: tuple[Check, ...]
-
-    @property
-    def outcome(self) -> Outcome:
-        """Return promote, hold or abort."""
-        found = {check.outcome for check in self.checks}
-        return "abort" if "abort" in found else "promote" if found <= {"promote", "none"} and found else "hold"
-
-    @property
-    def reason(self) -> str:
-        """Return the sentences that decided; of a passed A/B test its result, which is why it was made."""
-        deciding = [check.text for check in self.checks if check.outcome == self.outcome]
-        if self.outcome != "promote":
-            return "; ".join(deciding)
-        tested = [check.text for check in self.checks if check.name == "a/b"]
-        return "; ".join(tested) or "all checks passed"
-
-    def evidence(self) -> dict[str, Any]:
-        """Return all of it as JSON."""
-        return {
-            "outcome": self.outcome,
-            "reason": self.reason,
-            "checks": [check.evidence() for check in self.checks],
-        }
 
 
 def judge(seen: Observation, rules: RolloutAnalysis, requests: int, seconds: float, max_seconds: float) -> Decision:
@@ -86,6 +36,7 @@ def judge(seen: Observation, rules: RolloutAnalysis, requests: int, seconds: flo
             *safety(seen, rules, max_seconds),
             scores(seen, rules),
             value(seen, rules),
+            *full_weight(seen, rules),
             enough("requests", seen.step_requests, requests, "candidate requests in this step"),
             enough("time", seen.seconds, seconds, "seconds in this step"),
         )
@@ -101,7 +52,6 @@ def safety(seen: Observation, rules: RolloutAnalysis, max_seconds: float) -> tup
         errors(seen, rules),
         latency(seen, rules, 0.5),
         latency(seen, rules, 0.99),
-        *(alone(seen, rules, q) for q in (0.5, 0.99) if seen.spans),
         memory(seen.candidate, rules),
         constant(seen),
     )
@@ -175,26 +125,6 @@ def latency(seen: Observation, rules: RolloutAnalysis, q: float) -> Check:
     return Check(name, "abort" if bad else "promote", text, ratio, rules.latency_ratio, "<=", n)
 
 
-def alone(seen: Observation, rules: RolloutAnalysis, q: float) -> Check:
-    """Return abort when the candidate, answering everybody, is proven slower than stable was in most spans of time.
-
-    Nobody answers beside it, so a pause of the machine is in its figures only. A pause is one span, however many
-    requests wait in it; a service that is too slow is so in all of them. Hold while most were slow, but few.
-    """
-    name, least = f"p{100 * q:.0f} alone", rules.latency_requests if q > 0.9 else rules.min_rows
-    # Shadow is twice the work for the machine: the measure only where stable has had no users beside the candidate.
-    known = [counts for counts in (seen.stable.latency, seen.usual) if sum(counts) >= least]
-    if rules.latency_ratio is None or not known:
-        return Check(name, "none", f"{name}: no bound, or fewer than {least:,} requests of stable to compare with")
-    most = max(rules.latency_ratio * quantile_bounds(EDGES, known[0], q)[1], rules.latency_floor_ms)
-    n = len(seen.spans)
-    slow = sum((span.p99 if q > 0.9 else span.p50) > most for span in seen.spans)
-    bad = wilson(slow, n)[0] >= MOST
-    outcome: Outcome = "abort" if bad else "hold" if slow > MOST * n else "promote"
-    text = f"p{100 * q:.0f} above {most:.3g} ms in {slow} of {n} spans of time at full weight"
-    return Check(name, outcome, text, slow / n, MOST, "<=", n)
-
-
 def memory(arm: Arm, rules: RolloutAnalysis) -> Check:
     """Return abort above the limit."""
     if rules.memory_mb is None or arm.memory_mb is None:
@@ -247,19 +177,3 @@ def value(seen: Observation, rules: RolloutAnalysis) -> Check:
     bad = best < -rules.value_margin
     text = f"value of a request {gap:+.3g} against stable, at best {best:+.3g} ({n:,} outcomes)"
     return Check("value", "abort" if bad else "promote", text, best, -rules.value_margin, ">=", n)
-
-
-def enough(name: str, have: float, want: float, what: str) -> Check:
-    """Return hold until there is enough."""
-    done = have >= want
-    text = f"{math.floor(have):,} of {want:,.0f} {what}"
-    return Check(name, "promote" if done else "hold", text, have, want, ">=", int(have))
-
-
-def share_text(share: Share) -> str:
-    """Return a share in words."""
-    return f"{share.hits / share.n:.1%} of {share.n:,}" if share.n else "0 of 0"
-
-
-def _finite(number: float | None) -> float | None:
-    return None if number is None or not math.isfinite(number) else float(number)

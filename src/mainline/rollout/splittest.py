@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from mainline.config import RolloutAnalysis, SplitTest
-from mainline.rollout.analysis import Check, Decision, enough, safety
+from mainline.rollout.analysis import safety
+from mainline.rollout.decision import Check, Decision, enough
 from mainline.rollout.measures import Observation
 from mainline.rollout.plan import Plan
 from mainline.rollout.statistics import difference
