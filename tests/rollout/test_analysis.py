@@ -50,33 +50,33 @@ def test_without_the_sequential_test_the_same_rollouts_would_be_aborted(monkeypa
 @pytest.mark.parametrize("fault", [Fault(pauses=0.1), Fault(moving=0.15)], ids=["pauses", "moving traffic"])
 def test_what_happens_to_both_sides_aborts_nobody(fault: Fault) -> None:
     """A machine that stands still now and then, and traffic that changes: the candidate's share changes meanwhile."""
-    found = [simulate(seed, fault) for seed in range(30)]
+    found = [simulate(seed, fault) for seed in range(20)]
     assert [item.decision.reason for item in found if item.outcome == "abort"] == []
 
 
 def test_without_counting_both_sides_alike_the_same_rollouts_would_be_aborted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(simulation, "evenly", lambda mine, theirs: (mine, theirs))
-    names = {item.name for seed in range(30) for item in simulate(seed, Fault(pauses=0.1)).decision.checks
+    names = {item.name for seed in range(20) for item in simulate(seed, Fault(pauses=0.1)).decision.checks
              if item.outcome == "abort"}  # fmt: skip
     assert names == {"p99"}
     monkeypatch.undo()
     monkeypatch.setattr(simulation, "alike", lambda mine, theirs: [np.concatenate([*x.values()]) if x else np.empty(0)
                                                                    for x in (mine, theirs)])  # fmt: skip
-    names = {item.name for seed in range(30) for item in simulate(seed, Fault(moving=0.15)).decision.checks
+    names = {item.name for seed in range(20) for item in simulate(seed, Fault(moving=0.15)).decision.checks
              if item.outcome == "abort"}  # fmt: skip
     assert names == {"score distribution"}
 
 
 @pytest.mark.parametrize("slower", [3.0, 10.0])
 def test_a_candidate_that_is_slow_only_when_it_answers_everybody_is_found(slower: float) -> None:
-    for seed in range(4):
+    for seed in range(2):
         found = simulate(seed, Fault(slower=slower, from_step=4), look=1)
         assert (found.outcome, found.phase) == ("abort", 4)
         assert "p50 alone" in [check.name for check in found.decision.checks if check.outcome == "abort"]
 
 
 def test_a_candidate_whose_scores_turn_when_it_answers_everybody_is_found() -> None:
-    for seed in range(4):
+    for seed in range(2):
         found = simulate(seed, Fault(negated=True, from_step=4), look=1)
         assert (found.outcome, found.phase) == ("abort", 4)
         assert "scores moved by" in found.decision.reason
@@ -235,6 +235,15 @@ def test_a_candidate_that_refuses_what_stable_answers_is_aborted() -> None:
     assert [one.outcome for one in found] == ["promote", "abort"], "what the proxy kept back is no refusal"
     assert "140 copies more were kept back" in str(found[0].evidence())
     assert shadow(replace(good, settled=False), good) == ("hold", ["answered"])
+
+
+def test_scores_that_run_against_each_other_are_judged_from_a_hundred_pairs() -> None:
+    generator = np.random.default_rng(2)
+    good, turned = paired(generator, 3000, Fault()), paired(generator, 100, Fault(negated=True))
+    assert "direction" in shadow(turned, good)[1]
+    few = paired(generator, 99, Fault(negated=True))
+    found = judge_shadow(replace(seen(), pairs=few, expected=good), RULES, 2000, 600, 3600)
+    assert [check.outcome for check in found.checks if check.name == "direction"] == ["none"]
 
 
 def test_evidence_is_json_without_nan() -> None:

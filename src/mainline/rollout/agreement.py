@@ -32,7 +32,7 @@ def paired(seen: Observation, rules: RolloutAnalysis) -> tuple[Check, ...]:
         return (Check("agreement", "hold", "the expected difference of the two releases is not known yet"),)
     return (
         answered(seen.pairs, seen.candidate.dropped, rules),
-        negated(seen.pairs),
+        negated(seen.pairs, rules),
         agreement(seen.pairs, seen.expected, rules),
         slices(seen.pairs, seen.expected, rules),
         scores(seen.pairs, seen.expected, rules),
@@ -54,8 +54,13 @@ def answered(pairs: Pairs, dropped: int, rules: RolloutAnalysis) -> Check:
     return Check("answered", outcome, text, high if bad else low, rules.answered, ">=", n)
 
 
-def negated(pairs: Pairs) -> Check:
-    """Return abort when the scores run against each other: two models of one question never do."""
+def negated(pairs: Pairs, rules: RolloutAnalysis) -> Check:
+    """Return abort when the scores run against each other: two models of one question never do.
+
+    Fisher's bound is of normal values; of few scores, which are skewed, it is wrong too often.
+    """
+    if pairs.all.n < rules.min_rows:
+        return Check("direction", "none", f"judged from {rules.min_rows} pairs", n=pairs.all.n)
     bound = correlation_bound(pairs.correlation, pairs.all.n)
     bad = bound < 0
     text = f"correlation of the two scores {pairs.correlation:.2f}" + (": they run against each other" if bad else "")
