@@ -12,6 +12,7 @@ from mainline.rollout.statistics import Floats, Mean, Window
 # Upper edges of the latency buckets, milliseconds; Envoy counts in the same ones.
 EDGES = tuple(round(0.5 * 1.19**power, 2) for power in range(64))
 EMPTY = np.empty(0)
+SIDES = ("candidate", "stable")
 
 
 @dataclass(frozen=True)

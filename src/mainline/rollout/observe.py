@@ -13,10 +13,11 @@ from mainline.project import Value
 from mainline.release.state import State
 from mainline.rollout.journal import Journal
 from mainline.rollout.layout import Layout
-from mainline.rollout.measures import Arm, Observation, Share
+from mainline.rollout.measures import SIDES, Arm, Observation, Share
 from mainline.rollout.paired import Slicer
 from mainline.rollout.plane import CANDIDATE, STABLE, Plane
 from mainline.rollout.records import LATE, Records, Tail
+from mainline.rollout.statistics import Floats
 from mainline.rollout.tally import Reading, Tally, advance
 
 
@@ -47,7 +48,8 @@ class Observer:
             tally = replace(tally, step_began=began, steps=(*tally.steps[:-1], began) if tally.steps else ())
         journal.save(tally)
         records = self._read(state, tally)
-        sides = [self._arm(side, tally, records, state) for side in ("candidate", "stable")]
+        beside, earlier = records.alike(shadow=False), records.alike(shadow=True)
+        sides = [self._arm(side, tally, records, state, beside[side], earlier[side]) for side in SIDES]
         return Observation(
             seconds=seconds - tally.step_began,
             total_seconds=seconds - tally.began,
@@ -78,7 +80,9 @@ class Observer:
         records.read([iso(began) for began in tally.steps])
         return records
 
-    def _arm(self, side: str, tally: Tally, records: Records, state: State) -> Arm:
+    def _arm(
+        self, side: str, tally: Tally, records: Records, state: State, beside: Floats, earlier: Floats
+    ) -> Arm:  # fmt: skip
         counts: Mapping[str, Reading] = tally.counts
         reading = counts.get(side, Reading())
         mine = side == "candidate"
@@ -90,8 +94,8 @@ class Observer:
             latency=reading.latency,
             dropped=reading.dropped,
             scores=np.array((records.earlier if shadow else records.scores)[side], dtype=float),
-            beside=records.alike(shadow=False)[side],
-            earlier=records.alike(shadow=True)[side],
+            beside=beside,
+            earlier=earlier,
             values=records.values(side),
             memory_mb=self.plane.memory(state.candidate or "") if mine else None,
             ready=self.plane.ready(role, release or "", tries=3),

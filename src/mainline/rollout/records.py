@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mainline.project import Value
-from mainline.rollout.measures import Pairs
+from mainline.rollout.measures import SIDES, Pairs
 from mainline.rollout.paired import Half, Paired, Slicer
 from mainline.rollout.samples import Sample, alike
 from mainline.rollout.statistics import Floats, Mean
@@ -26,7 +26,6 @@ HALVES = 50_000  # requests kept that wait for their other half; it comes within
 WAITING = 200_000  # requests kept that wait for their outcome
 AT_ONCE = 1_000  # pairs that are added up together
 SLACK = 60.0  # seconds by which the clock of a file system may be behind
-SIDES = ("candidate", "stable")
 Key = tuple[str, int]
 
 

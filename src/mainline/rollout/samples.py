@@ -37,4 +37,5 @@ def alike(mine: Mapping[int, Sequence[float]], theirs: Mapping[int, Sequence[flo
         n = min(len(mine[step]), len(theirs[step]))
         for out, values in zip(found, (mine[step], theirs[step]), strict=True):
             out.append(np.asarray(values, dtype=float)[np.arange(n) * len(values) // max(n, 1)])
-    return tuple(np.concatenate(side) if side else np.empty(0) for side in found)  # type: ignore[return-value]
+    first, second = (np.concatenate([np.empty(0), *side]) for side in found)
+    return first, second

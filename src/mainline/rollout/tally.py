@@ -10,12 +10,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from mainline.rollout.measures import EDGES, Share, Span
+from mainline.rollout.measures import EDGES, SIDES, Share, Span
 from mainline.rollout.statistics import Window, quantile_bounds
 
 SPAN = 100  # requests of which a quantile is worth looking at
 SPANS = 500  # the newest so many are kept
-SIDES = ("candidate", "stable")
 
 
 @dataclass(frozen=True)
