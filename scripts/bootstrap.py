@@ -3,6 +3,9 @@
 Standard library only, and written so that an old Python can still parse it and say what it lacks. A stamp in .venv
 holds what was installed; while it fits, there is nothing to do. The stamp is taken away before anything is changed
 and written last, so that an interrupted installation is never taken for a whole one.
+
+A hook in .venv pins the numeric kernels at every start of its Python, so that a notebook computes what the pipeline
+computes. It is a copy of src/mainline/numerics.py: the module itself would tie every process to this work tree's code.
 """
 
 import hashlib
@@ -19,6 +22,9 @@ BIN = os.path.join(VENV, "Scripts" if os.name == "nt" else "bin")
 PYTHON = os.path.join(BIN, "python.exe" if os.name == "nt" else "python")
 STAMP = os.path.join(VENV, "mainline.stamp")
 LOCK = os.path.join(TOP, "requirements.lock")
+PINS = "src/mainline/numerics.py"
+HOOK = "mainline_numerics"
+PACKAGES = os.path.join(VENV, "Lib" if os.name == "nt" else "lib/python%d.%d" % sys.version_info[:2], "site-packages")
 NETWORK = "check the network and your package index settings, then run it again"
 
 
@@ -60,7 +66,7 @@ def check_tools() -> None:
 def wanted_stamp() -> str:
     """Return the stamp of an environment that fits the lock, pyproject.toml and this Python."""
     parts = ["python %d.%d.%d" % sys.version_info[:3], "at " + TOP]
-    for name in ("requirements.lock", "pyproject.toml"):
+    for name in ("requirements.lock", "pyproject.toml", PINS):
         content = read(os.path.join(TOP, name))
         if content is None:
             raise Failed("%s is missing; fix: git checkout -- %s" % (name, name))
@@ -87,10 +93,11 @@ def install(stamp: str) -> None:
     run(uv + ["sync", "--quiet", "--require-hashes", "--python", PYTHON, LOCK], "the packages of requirements.lock")
     editable = ["install", "--quiet", "--no-deps", "--no-build-isolation", "--python", PYTHON, "-e", TOP]
     run(uv + editable, "this repository")
-    temporary = STAMP + ".part"
-    with open(temporary, "w", encoding="utf-8", newline="\n") as stream:
-        stream.write(stamp)
-    os.replace(temporary, STAMP)
+    module = os.path.join(PACKAGES, HOOK + ".py")
+    write(module, read(os.path.join(TOP, PINS)) or "")
+    run([PYTHON, "-m", "py_compile", module])
+    write(os.path.join(PACKAGES, HOOK + ".pth"), "import %s; %s.pin()\n" % (HOOK, HOOK))
+    write(STAMP, stamp)
 
 
 def usable() -> bool:
@@ -150,6 +157,14 @@ def run(command: "list[str]", what: str = "", fix: str = NETWORK, check: bool = 
         words = re.sub(r"://[^/\s@]+@", "://***@", words) or "exit code %d" % done.returncode
         raise Failed("could not install %s (%s); fix: %s" % (what, words, fix))
     return done.returncode
+
+
+def write(path: str, text: str) -> None:
+    """Write a file beside its place and rename it."""
+    temporary = path + ".part"
+    with open(temporary, "w", encoding="utf-8", newline="\n") as stream:
+        stream.write(text)
+    os.replace(temporary, path)
 
 
 def read(path: str) -> "str | None":

@@ -95,7 +95,7 @@ def forks() -> Iterator[Forks]:
     if shared := os.environ.get(SHARED):
         yield Forks(Path(shared))
         return
-    from mainline.threads import SINGLE
+    from mainline.numerics import pinned
 
     # Short: the path of a socket may not be long. What is killed may still write there.
     with tempfile.TemporaryDirectory(prefix="m-", ignore_cleanup_errors=True) as name:
@@ -107,7 +107,7 @@ def forks() -> Iterator[Forks]:
         with subprocess.Popen(
             [sys.executable, __file__, "serve", str(folder)],
             stdin=subprocess.PIPE,
-            env={**os.environ, **SINGLE, "DVC_NO_ANALYTICS": "1", "MLFLOW_DISABLE_TELEMETRY": "true"},
+            env={**pinned(os.environ), "DVC_NO_ANALYTICS": "1", "MLFLOW_DISABLE_TELEMETRY": "true"},
             process_group=0,  # an interrupt ends it by the end of its stdin, without a traceback
         ) as server:
             try:
@@ -174,6 +174,7 @@ def _run(request: Mapping[str, Any], folder: Path) -> int:
     os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["environment"])
+    os.environ.pop("GLIBC_TUNABLES", None)  # the server was started without, or `mainline` would start anew by itself
     os.environ["PATH"] = f"{folder}{os.pathsep}{os.environ['PATH']}"
     os.environ.setdefault("PYTHONPYCACHEPREFIX", str(folder / "pycache"))  # of services: compiled once for all clones
     sys.path[:0] = ["", *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import pytest
 from typer.testing import CliRunner
 
 from mainline.cli import app
 from mainline.errors import UserError
-from mainline.threads import SINGLE
+from mainline.numerics import THREADS
 
 COMMANDS = {
     "validate": "mainline.stages.run_validate",
@@ -22,7 +24,7 @@ COMMANDS = {
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in SINGLE:
+    for name in THREADS:
         monkeypatch.setenv(name, "7")
     monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
 
@@ -30,10 +32,10 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_calls_one_function_with_one_thread(command: str, monkeypatch) -> None:
     threads = []
-    monkeypatch.setattr(COMMANDS[command], lambda: threads.append([os.environ[name] for name in SINGLE]) or True)
+    monkeypatch.setattr(COMMANDS[command], lambda: threads.append([os.environ[name] for name in THREADS]) or True)
     result = CliRunner().invoke(app, [command])
     assert result.exit_code == 0, result.output
-    assert threads == [["1"] * len(SINGLE)]
+    assert threads == [["1"] * len(THREADS)]
 
 
 @pytest.mark.parametrize("command", ["validate", "summary"])
@@ -81,3 +83,11 @@ def test_help_names_every_command_and_a_wrong_one_is_refused() -> None:
     assert all(f"  {command} " in shown.output for command in [*COMMANDS, "remote"])
     wrong = CliRunner().invoke(app, ["trian"])
     assert wrong.exit_code == 2 and "trian" in wrong.output
+
+
+def test_a_terminal_without_our_characters_is_no_traceback(scratch) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-m", "mainline.cli", "validate"]
+    done = subprocess.run(command, cwd=scratch.folder, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "checking the batches ?\n? 1,200 rows" in done.stdout

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pandas as pd
 import pandera.pandas as pa
 import pytest
 
+import mainline.project
 from mainline.errors import UserError
 from mainline.project import Direction, Invariance, Marks, about, column, load_project, load_schema, scores
 
@@ -73,6 +76,14 @@ def test_a_project_in_src_is_found_and_its_marks_are_read(project) -> None:
     row, marks = load_schema(name)
     assert row.to_schema().columns["y"].checks[0].statistics == {"allowed_values": ["no", "yes"]}
     assert marks == found.marks
+
+
+def test_the_docstring_is_found_where_python_keeps_none(project, tmp_path: Path) -> None:
+    name = project(schema="Row = None\n")
+    call = [sys.executable, "-OO", "-c", f"from mainline.project import about; print(about({name!r}))"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(mainline.project.__file__).parents[1])}
+    done = subprocess.run(call, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "A shop of one shelf.\n"
 
 
 def test_own_types_are_optional(project) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import io
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,7 +21,7 @@ from mainline.cli_retrain import retrain
 from mainline.cli_rollout import rollback, rollout
 from mainline.cli_score import score
 from mainline.cli_serve import serve
-from mainline.threads import SINGLE
+from mainline.numerics import pin, unmask
 
 
 class Commands(typer.core.TyperGroup):
@@ -30,7 +31,7 @@ class Commands(typer.core.TyperGroup):
         """Return what the command returns."""
         from mainline.errors import UserError
 
-        os.environ.update(SINGLE)
+        pin()
         try:
             return super().invoke(ctx)
         except UserError as mistake:
@@ -180,5 +181,13 @@ def remote(
         say(step, "pass")
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Run the command line, in a process whose numeric kernels can be pinned."""
+    unmask()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # not every terminal has a "✓"; stderr escapes by itself
     app()
+
+
+if __name__ == "__main__":
+    main()

@@ -188,9 +188,15 @@ def load_project(name: str) -> Project:
 
 
 def about(name: str) -> str:
-    """Return what the project says of itself: the docstring of its package."""
+    """Return what the project says of itself: the docstring of its package.
+
+    It is read from the source: under PYTHONOPTIMIZE=2 Python keeps no docstrings.
+    """
+    import ast
+
     _attribute(name, "schema", "Row")
-    return (sys.modules[name].__doc__ or "").strip()
+    source = sys.modules[name].__file__
+    return (ast.get_docstring(ast.parse(Path(source).read_bytes())) or "").strip() if source else ""
 
 
 _REQUIRED = object()

@@ -92,6 +92,17 @@ def run_split() -> None:
     console.say(f"{len(parts.train):,} rows to train on, {len(parts.test):,} to test on ({SPLIT})", "pass")
 
 
+def _warn_of_other_kernels() -> None:
+    """Warn if the numeric kernels are not the pinned ones: the outputs then have other bytes than elsewhere."""
+    from mainline.kernels import deviations
+
+    for deviation in deviations():
+        console.warn(
+            f"numeric kernels: {deviation}; the outputs can differ from dvc.lock in the last digits; fix: run the "
+            "stage by the command `mainline` in the environment that `make setup` makes"
+        )
+
+
 def run_train() -> None:
     """Write artifacts/model.skops, artifacts/profile.json, artifacts/training.json and artifacts/serving."""
     from threadpoolctl import threadpool_limits
@@ -107,6 +118,7 @@ def run_train() -> None:
 
     settings = load_settings()
     project = load_project(settings.project)
+    _warn_of_other_kernels()
     rows = read_rows(TRAIN)
     names = classes(project.marks, settings, rows)
     target = encode(rows, settings, names)
@@ -147,6 +159,7 @@ def run_evaluate() -> None:
 
     settings = load_settings()
     project = load_project(settings.project)
+    _warn_of_other_kernels()
     rows, training, model = read_rows(TEST), read_json(TRAINING), load_model(MODEL, project.trusted)
     with console.working(f"measuring on {len(rows):,} rows"), threadpool_limits(1):
         found = evaluate(rows, model, project, settings, training, MODEL.stat().st_size)

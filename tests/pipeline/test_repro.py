@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,11 +12,24 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 import yaml
 
+from mainline.numerics import KERNELS, THREADS, has_avx2
+
 ROOT = Path(__file__).parents[2]
 STAGES = ("validate", "split", "train", "evaluate", "card")
+NUMERIC = STAGES[:4]  # the card is words about what these write
+# What a processor would choose by itself, as far as a variable can choose it.
+PROCESSORS = {
+    "native": {},
+    "Haswell": {"OPENBLAS_CORETYPE": "Haswell"},
+    "Zen": {"OPENBLAS_CORETYPE": "Zen"},
+    "SkylakeX": {"OPENBLAS_CORETYPE": "SkylakeX"},
+    "Sandybridge": {"OPENBLAS_CORETYPE": "Sandybridge"},
+    "NumPy without AVX-512": {"NPY_DISABLE_CPU_FEATURES": KERNELS["NPY_DISABLE_CPU_FEATURES"]},
+}
 
 pytestmark = pytest.mark.slow
 
@@ -77,26 +91,63 @@ def test_a_stage_that_reads_a_param_names_it(finished: Any) -> None:
     assert unnamed == [] and "project" in named
 
 
-def test_two_clones_give_the_same_bytes(finished: Any, new_clone: Any, tmp_path: Path) -> None:
-    """Another path, another number of threads, another locale, time zone and hash seed."""
+def differing(mine: dict[str, bytes], other: dict[str, bytes]) -> list[str]:
+    return sorted(name for name in mine.keys() | other.keys() if mine.get(name) != other.get(name))
+
+
+def test_a_hostile_environment_gives_the_same_bytes(finished: Any, new_clone: Any, tmp_path: Path) -> None:
+    """Another path, other threads, another locale, time zone and hash seed, and all that chooses numeric kernels."""
     other = new_clone(tmp_path / "somewhere else" / "b")
     surroundings = {
-        "OMP_NUM_THREADS": "2",
-        "OPENBLAS_NUM_THREADS": "2",
+        **dict.fromkeys(THREADS, "2"),
+        "OPENBLAS_CORETYPE": "Sandybridge",
+        "OPENBLAS_BLOCK_FACTOR": "50",
+        "OPENBLAS_L2_SIZE": "0x10000",
+        "NPY_ENABLE_CPU_FEATURES": "X86_V3",
+        "ARROW_USER_SIMD_LEVEL": "NONE",
+        "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-FMA,-AVX2",
         "LC_ALL": "C",
         "LANG": "tr_TR.UTF-8",
         "TZ": "Pacific/Auckland",
         "PYTHONHASHSEED": "42",
+        "PYTHONUTF8": "0",
+        "PYTHONCOERCECLOCALE": "0",
     }
     other.dvc("repro", "--quiet", "--force", **surroundings)
-    mine, theirs = finished.outputs(), other.outputs()
-    assert mine.keys() == theirs.keys()
-    assert {"dvc.lock", "artifacts/model.skops", "artifacts/profile.json", "reports/metrics.json"} <= mine.keys()
-    assert [name for name in mine if mine[name] != theirs[name]] == []
+    assert differing(finished.outputs(), other.outputs()) == []
+
+
+@pytest.mark.parametrize("outside", PROCESSORS.values(), ids=PROCESSORS)
+def test_every_type_of_processor_gives_the_same_bytes(
+    outside: dict[str, str], finished: Any, finished_copy: Any
+) -> None:
+    """The command line alone must pin the kernels: without ``site``, .venv's hook does not run."""
+    before = finished.outputs()
+    for name in ("artifacts", "reports"):
+        shutil.rmtree(finished_copy.folder / name)
+    stages = "from mainline.cli import app\nfor stage in {}: app([stage], standalone_mode=False)"
+    environment = {name: value for name, value in finished_copy.environment().items() if name not in KERNELS}
+    paths = os.pathsep.join([environment["PYTHONPATH"], str(Path(numpy.__file__).parents[1])])
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", stages.format(NUMERIC)],
+        cwd=finished_copy.folder,
+        env={**environment, **outside, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "numeric kernels" not in done.stdout
+    made = finished_copy.outputs()
+    assert {"artifacts/model.skops", "artifacts/profile.json", "reports/metrics.json"} <= made.keys()
+    assert differing({name: before[name] for name in made}, made) == []
 
 
 def test_the_committed_lock_fits_code_data_and_params(finished: Any) -> None:
-    """Bytes of a model may differ on another processor; what it was made from may not."""
+    """On a processor with AVX2 the whole lock must come out; elsewhere, bytes of a model may differ."""
+    if has_avx2():
+        made, committed = ((folder / "dvc.lock").read_text("utf-8") for folder in (finished.folder, ROOT))
+        assert made == committed, "run `make run`, commit dvc.lock"
 
     def made_from(path: Path) -> dict[str, Any]:
         stages = yaml.safe_load(path.read_text(encoding="utf-8"))["stages"]

@@ -17,8 +17,8 @@ TOP = Path(__file__).parents[2]
 @pytest.fixture
 def bootstrap(tmp_path: Path) -> ModuleType:
     """The script, loaded from a repository of its own so that the real .venv is out of reach."""
-    (tmp_path / "scripts").mkdir()
-    for name in ("scripts/bootstrap.py", "pyproject.toml", "requirements.lock"):
+    for name in ("scripts/bootstrap.py", "pyproject.toml", "requirements.lock", "src/mainline/numerics.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(TOP / name, tmp_path / name)
     spec = importlib.util.spec_from_file_location("bootstrap", tmp_path / "scripts/bootstrap.py")
     assert spec and spec.loader
@@ -65,13 +65,13 @@ def test_uv_is_pinned_with_hashes(bootstrap: ModuleType) -> None:
     assert not lines[-1].endswith("\\")
 
 
-def test_a_changed_lock_or_project_needs_another_stamp(bootstrap: ModuleType) -> None:
+def test_a_changed_lock_project_or_pin_needs_another_stamp(bootstrap: ModuleType) -> None:
     stamps = [bootstrap.wanted_stamp()]
-    for name in ("requirements.lock", "pyproject.toml"):
+    for name in ("requirements.lock", "pyproject.toml", "src/mainline/numerics.py"):
         with (Path(bootstrap.TOP) / name).open("a") as stream:
             stream.write("# changed\n")
         stamps.append(bootstrap.wanted_stamp())
-    assert len(set(stamps)) == 3
+    assert len(set(stamps)) == 4
 
 
 def test_a_fitting_stamp_means_nothing_to_do(bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:

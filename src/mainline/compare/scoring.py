@@ -71,7 +71,7 @@ def predict_rows(rows: Path, out: Path, latency: Path | None = None) -> None:
 
 def environment(root: Path) -> dict[str, str]:
     """Return the environment in which ``mainline`` runs the code below ``root`` and no other."""
-    from mainline.threads import SINGLE
+    from mainline.numerics import pinned
 
     own = {
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
@@ -81,7 +81,7 @@ def environment(root: Path) -> dict[str, str]:
     # An annotation of the champion's run would stand in the challenger's pull request.
     left_out = ("GITHUB_ACTIONS", "PYTHONSAFEPATH", *KEYS)
     kept = {key: value for key, value in os.environ.items() if key not in left_out}
-    return kept | SINGLE | own
+    return pinned(kept) | own
 
 
 def predictions(root: Path, rows: Path, seconds: float = SECONDS) -> Predictions:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from mainline.serve.app import Application, FrontDoor
-from mainline.threads import SINGLE
 
 NAME = "mainline"
 WARM_UP = 50
@@ -24,7 +23,6 @@ def make_service(root: Path) -> Any:
     """Return the BentoML service of the project below ``root``; the model is loaded when a worker starts."""
     import bentoml
 
-    os.environ.update(SINGLE)
     application = Application()
 
     class FrontService(bentoml.Service):  # type: ignore[misc]

@@ -17,9 +17,9 @@ import yaml
 from mainline.config import load_settings
 from mainline.errors import UserError
 from mainline.files import read_json
+from mainline.numerics import pinned
 from mainline.paths import EVALUATION, MODEL, PROFILE, SERVING, TRAINING
 from mainline.serve.identity import api_key, identity
-from mainline.threads import SINGLE
 
 NEEDED = (MODEL, PROFILE, TRAINING, SERVING, EVALUATION)
 
@@ -47,7 +47,6 @@ def prepare(bento: str, host: str, port: int, workers: int, track: str, log: str
     check_outputs(root)
     check_address(host, port)
     own = {
-        **SINGLE,
         "OTEL_SDK_DISABLED": "true",
         "BENTOML_DO_NOT_TRACK": "True",
         "BENTOML_HOME": os.environ.get("BENTOML_HOME") or str(here / ".mainline" / "bentoml"),
@@ -60,7 +59,7 @@ def prepare(bento: str, host: str, port: int, workers: int, track: str, log: str
         "MAINLINE_LOG": _absolute(log or os.environ.get("MAINLINE_LOG") or settings.serve.log.folder, here),
         "MAINLINE_LOG_SPOOL": _absolute(settings.serve.log.folder, here),
     }
-    environment = {**os.environ, **own}
+    environment = pinned(os.environ) | own
     identity(environment)
     api_key(settings.serve.api_key_env, environment)
     options = {

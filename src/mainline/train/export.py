@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -46,8 +47,8 @@ class Export:
 def export(model: Any, rows: pd.DataFrame, columns: Sequence[str], seed: int) -> Export:
     """Return the fastest path to the predictions of ``model`` that is proven on ``rows``.
 
-    ``facts``: "path" (onnx or exact), "reason", "parity" (largest difference of a prediction, relative where that is
-    beyond 1; None when there was nothing to compare), "rows" (compared), "inputs" (name and kind of ``columns``),
+    ``facts``: "path" (onnx or exact), "reason", "parity" (bound of the differences of predictions, relative where those
+    are beyond 1; None when there was nothing to compare), "rows" (compared), "inputs" (name and kind of ``columns``),
     "refused" (awkward values that the exact model itself cannot take, as [column, "missing" or "unseen"]), "sha256" of
     the ONNX file.
     """
@@ -71,12 +72,21 @@ def export(model: Any, rows: pd.DataFrame, columns: Sequence[str], seed: int) ->
         lines = str(error).strip().splitlines() or [""]
         reason = f"does not convert to ONNX ({type(error).__name__}: {lines[0][:160]})"
         return Export({**facts, "path": "exact", "reason": reason, "rows": 0}, None)
-    facts["parity"] = float(f"{worst:.3g}") if np.isfinite(worst) else None
+    facts["parity"] = bound(worst) if np.isfinite(worst) else None
     if worst > PARITY:
-        reason = f"as ONNX, a prediction differs by {worst:.2g}, more than {PARITY:g}"
+        reason = f"as ONNX, a prediction differs by up to {bound(worst):g}, more than {PARITY:g}"
         return Export({**facts, "path": "exact", "reason": reason}, None)
     reason = f"ONNX predicts the same to {PARITY:g}"
     return Export({**facts, "path": "onnx", "reason": reason, "sha256": hashlib.sha256(content).hexdigest()}, content)
+
+
+def bound(difference: float) -> float:
+    """Return ``difference`` rounded up to a power of ten.
+
+    ONNX Runtime chooses its kernels by the processor, and no variable pins them: further digits of a difference would
+    make the outputs of the stage differ from machine to machine.
+    """
+    return float(f"1e{math.ceil(math.log10(difference))}") if 0 < difference < math.inf else difference
 
 
 def save_export(folder: Path, exported: Export) -> None:
