@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from mainline.errors import UserError
+from mainline.numerics import pinned
 from mainline.serve.metrics import clean_folders, metrics_folder
 from mainline.serve.start import Start, prepare
 
@@ -39,7 +40,9 @@ def start(port: int, **options: Any) -> Start:
     return prepare(port=port, **{**usual, **options})
 
 
-def test_the_command_and_its_environment(project: Path, free: int) -> None:
+def test_the_command_and_its_environment(project: Path, free: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Prescott")
     made = start(free, workers=2, track="canary")
     assert made.folder == project
     own = {key: made.environment[key] for key in made.environment if key.startswith(("MAINLINE_", "OMP", "OTEL"))}
@@ -47,6 +50,7 @@ def test_the_command_and_its_environment(project: Path, free: int) -> None:
         "MAINLINE_RELEASE": "unreleased", "MAINLINE_TRACK": "canary", "MAINLINE_WORKERS": "2",
         "MAINLINE_LOG": str(project / ".mainline/log"), "OMP_NUM_THREADS": "1", "OTEL_SDK_DISABLED": "true",
     }.items()  # fmt: skip
+    assert made.environment.items() >= pinned({}).items(), "threads and numeric kernels"
     assert "127.0.0.1" in made.command and str(free) in made.command
     assert start(free, log="s3://bucket/log").environment["MAINLINE_LOG"] == "s3://bucket/log"
 
