@@ -105,7 +105,7 @@ def test_training_warns_of_other_kernels(scratch: Any, monkeypatch: pytest.Monke
 
 
 @avx2
-@pytest.mark.skipif(not (Path(sysconfig.get_path("purelib")) / "mainline_numerics.pth").is_file(), reason="no .venv")
+@pytest.mark.skipif(Path(sys.prefix).resolve() != ROOT / ".venv", reason="not in the environment of `make setup`")
 def test_whatever_starts_in_the_environment_is_pinned() -> None:
     """A notebook imports NumPy first, and then perhaps nothing of ours."""
     copy = Path(sysconfig.get_path("purelib")) / "mainline_numerics.py"
