@@ -15,7 +15,7 @@ import pytest
 import mainline.numerics
 from mainline.compare.scoring import environment as tree_environment
 from mainline.kernels import BEYOND_AVX2, deviations
-from mainline.numerics import ABOVE_AVX2, KERNELS, REMOVED, THREADS, has_avx2, pin, pinned
+from mainline.numerics import ABOVE_AVX2, KERNELS, THREADS, has_avx2, pin, pinned
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = Path(np.__file__).parents[1]
@@ -48,7 +48,9 @@ def test_pins_win_over_what_is_set() -> None:
     found = pinned({**HOSTILE, "HOME": "/home/me"})
     assert {name: found[name] for name in (*THREADS, *KERNELS)} == {**THREADS, **KERNELS}
     assert found["GLIBC_TUNABLES"] == "glibc.malloc.check=0"
-    assert found["HOME"] == "/home/me" and not found.keys() & set(REMOVED)
+    assert found["OPENBLAS_CORETYPE"] == "Haswell" and found["OMP_NUM_THREADS"] == "1"
+    left = {"NPY_ENABLE_CPU_FEATURES", "OPENBLAS_BLOCK_FACTOR", "OPENBLAS_L2_SIZE"}
+    assert found["HOME"] == "/home/me" and not found.keys() & left
     assert "GLIBC_TUNABLES" not in pinned({"GLIBC_TUNABLES": "glibc.cpu.hwcaps=-FMA"})
 
 
