@@ -95,7 +95,7 @@ def install(stamp: str) -> None:
     run(uv + editable, "this repository")
     module = os.path.join(PACKAGES, HOOK + ".py")
     write(module, read(os.path.join(TOP, PINS)) or "")
-    run([PYTHON, "-m", "py_compile", module])
+    run([PYTHON, "-m", "py_compile", module], "the hook that pins numeric kernels")
     write(os.path.join(PACKAGES, HOOK + ".pth"), "import %s; %s.pin()\n" % (HOOK, HOOK))
     write(STAMP, stamp)
 

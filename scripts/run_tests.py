@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import io
 import os
 import signal
 import subprocess
@@ -143,6 +144,8 @@ def stop(number: int, _: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal may lack characters that a test prints
     signal.signal(signal.SIGTERM, stop)
     try:
         sys.exit(main(sys.argv[1:]))

@@ -21,7 +21,7 @@ from mainline.cli_retrain import retrain
 from mainline.cli_rollout import rollback, rollout
 from mainline.cli_score import score
 from mainline.cli_serve import serve
-from mainline.numerics import pin, unmask
+from mainline.numerics import pin, restart_if_masked
 
 
 class Commands(typer.core.TyperGroup):
@@ -183,7 +183,7 @@ def remote(
 
 def main() -> None:
     """Run the command line, in a process whose numeric kernels can be pinned."""
-    unmask()
+    restart_if_masked()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # not every terminal has a "✓"; stderr escapes by itself
     app()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mainline.numerics import BLAS_KERNEL, has_avx2
 
-BEYOND_AVX2 = ("X86_V4", "AVX512", "AVX10")  # how every NumPy begins the names of such features
+AVX512_PREFIXES = ("X86_V4", "AVX512", "AVX10")  # of the names that any version of NumPy has for features beyond AVX2
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Deviation:
 def deviations() -> list[Deviation]:
     """Return the loaded libraries whose kernels are not the pinned ones; nothing where none are pinned.
 
-    NumPy that was loaded before the pins were set keeps its kernels, and another BLAS than OpenBLAS has its own.
+    NumPy that was loaded before the pins were set keeps its kernels, and another BLAS (MKL, for example) has its own.
     """
     import numpy as np
     from threadpoolctl import threadpool_info
@@ -46,7 +46,7 @@ def deviations() -> list[Deviation]:
         for info in threadpool_info()
         if info["user_api"] == "blas" and (info.get("architecture"), info["num_threads"]) != (BLAS_KERNEL, 1)
     ]
-    loops = [name for name in np.show_config("dicts")["SIMD Extensions"]["found"] if name.startswith(BEYOND_AVX2)]
+    loops = [name for name in np.show_config("dicts")["SIMD Extensions"]["found"] if name.startswith(AVX512_PREFIXES)]
     if loops:
         deviating.append(Deviation(f"NumPy {np.__version__}", ", ".join(loops), "AVX2"))
     return deviating

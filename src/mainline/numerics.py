@@ -62,7 +62,7 @@ def pin() -> None:
         os.environ.update(KERNELS)
 
 
-def unmask() -> None:
+def restart_if_masked() -> None:
     """Start this process again if GLIBC_TUNABLES hides processor features from the C library, else do nothing.
 
     ``exp`` and ``log`` of the C library have variants with and without FMA. It chooses one before Python runs, so that

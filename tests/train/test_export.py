@@ -93,7 +93,7 @@ def test_a_model_that_converts_is_exported_and_predicts_the_same(
     ("difference", "told"),
     [(0.0, 0.0), (5.19e-08, 1e-07), (5.21e-08, 1e-07), (1e-07, 1e-07), (1.01e-07, 1e-06), (0.3, 1.0), (2.0, 10.0)],
 )
-def test_digits_that_hang_on_the_processor_are_in_no_output(difference: float, told: float) -> None:
+def test_digits_that_depend_on_the_processor_are_in_no_output(difference: float, told: float) -> None:
     assert bound(difference) == told
 
 
