@@ -82,11 +82,13 @@ def main() -> None:
                 before, log = spent(), StringIO()
                 with redirect_stdout(log):
                     outcome = place.run()
-                if outcome.code != 0:
+                    told = place.report(outcome)
+                if outcome.code != 0 or told.code != 0:
                     sys.exit(f"mainline: {name} failed:\n{log.getvalue()[-3000:]}")
                 cpu = spent() - before
                 base = base or cpu
-                print(f"  {name:<14} CPU ×{cpu / base:.1f}  {cpu:6.1f} s CPU {outcome.seconds:6.1f} s wall", flush=True)
+                wall = outcome.seconds + told.seconds
+                print(f"  {name:<14} CPU ×{cpu / base:.1f}  {cpu:6.1f} s CPU {wall:6.1f} s wall", flush=True)
 
 
 if __name__ == "__main__":

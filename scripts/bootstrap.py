@@ -22,6 +22,7 @@ BIN = os.path.join(VENV, "Scripts" if os.name == "nt" else "bin")
 PYTHON = os.path.join(BIN, "python.exe" if os.name == "nt" else "python")
 STAMP = os.path.join(VENV, "mainline.stamp")
 LOCK = os.path.join(TOP, "requirements.lock")
+LIGHT = "requirements-light.lock"
 PINS = "src/mainline/numerics.py"
 HOOK = "mainline_numerics"
 PACKAGES = os.path.join(VENV, "Lib" if os.name == "nt" else "lib/python%d.%d" % sys.version_info[:2], "site-packages")
@@ -32,13 +33,19 @@ class Failed(Exception):
     """What is wrong and how to mend it, on one line."""
 
 
-def main() -> int:
-    """Return the exit code: 0 when .venv is ready, else 1 after one line that says why."""
+def main(light: bool = False) -> int:
+    """Return the exit code: 0 when .venv is ready, else 1 after one line that says why.
+
+    With ``light`` it holds only what commands need that read JSON, ask git and call GitHub; the whole will do, too.
+    """
     try:
         check_tools()
         stamp = wanted_stamp()
-        if not (read(STAMP) == stamp and os.path.exists(PYTHON)):
-            install(stamp)
+        ready = read(STAMP) if os.path.exists(PYTHON) else None
+        if light and ready != stamp:
+            stamp = wanted_stamp(LIGHT)
+        if ready != stamp:
+            (install_light if light else install)(stamp)
     except Failed as error:
         sys.stderr.write("mainline: %s\n" % error)
         return 1
@@ -63,10 +70,10 @@ def check_tools() -> None:
         raise Failed("git is not on PATH; fix: install git")
 
 
-def wanted_stamp() -> str:
+def wanted_stamp(lock: str = "requirements.lock") -> str:
     """Return the stamp of an environment that fits the lock, pyproject.toml and this Python."""
     parts = ["python %d.%d.%d" % sys.version_info[:3], "at " + TOP]
-    for name in ("requirements.lock", "pyproject.toml", PINS):
+    for name in (lock, "pyproject.toml", PINS):
         content = read(os.path.join(TOP, name))
         if content is None:
             raise Failed("%s is missing; fix: git checkout -- %s" % (name, name))
@@ -100,6 +107,23 @@ def install(stamp: str) -> None:
     write(STAMP, stamp)
 
 
+def install_light(stamp: str) -> None:
+    """Make .venv from requirements-light.lock, by pip alone: it is a dozen packages, and uv would be the largest."""
+    sys.stderr.write("mainline: setting up .venv from %s\n" % LIGHT)
+    base = getattr(sys, "_base_executable", None) or sys.executable
+    borrowed = run([base, "-m", "pip", "--python", base, "--version"], check=False) == 0  # a pip that serves another
+    make_venv(*(["--without-pip"] if borrowed else []))
+    pip = [base, "-m", "pip", "--python", PYTHON] if borrowed else [PYTHON, "-m", "pip"]
+    # Compiling all of it takes longer than running the little that is used.
+    flags = ["--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes", "--no-compile"]
+    run(pip + ["install"] + flags + ["-r", os.path.join(TOP, LIGHT)], "the packages of " + LIGHT)
+    write(os.path.join(PACKAGES, "mainline.pth"), os.path.join(TOP, "src") + "\n")
+    program = os.path.join(BIN, "mainline")
+    write(program, "#!%s\nimport sys\nfrom mainline.cli import main\nsys.exit(main())\n" % PYTHON)
+    os.chmod(program, 0o755)
+    write(STAMP, stamp)
+
+
 def usable() -> bool:
     """Return whether .venv runs the same Python as this one, by major and minor version."""
     if not os.path.exists(PYTHON):
@@ -108,13 +132,13 @@ def usable() -> bool:
     return run([PYTHON, "-c", ask], check=False) == 0
 
 
-def make_venv() -> None:
+def make_venv(*options: str) -> None:
     """Make .venv anew with this Python, or with the one behind it when it is .venv's own."""
     base = getattr(sys, "_base_executable", None) or sys.executable
     if os.path.isdir(VENV):
         shutil.rmtree(VENV)
     fix = "install your system's python3-venv package, or choose another Python with PYTHON=…"
-    run([base, "-m", "venv", VENV], ".venv", fix)
+    run([base, "-m", "venv", *options, VENV], ".venv", fix)
 
 
 def uv_version() -> "str | None":
@@ -177,4 +201,4 @@ def read(path: str) -> "str | None":
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main("--light" in sys.argv[1:]))

@@ -29,6 +29,7 @@ GROUND = {
         "kernels",
         "github",
         "github_call",
+        "markdown",
         "child",
     )
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -20,38 +19,35 @@ ci.command("rollback")(ci_rollback)
 ci.command("retrain")(ci_retrain)
 
 
-@ci.command("plan")
-def ci_plan() -> None:
-    """Say what the pull request is and needs: docs_only, locked, fork, pull_request (GITHUB_OUTPUT)."""
-    import json
-    from dataclasses import asdict
+@ci.command("begin")
+def ci_begin() -> None:
+    """Set the first status of a pull request: words alone pass, all else waits. For main's code only."""
+    from mainline.ci.begin import begin
+    from mainline.ci.event import pull_request, read_event
+    from mainline.ci.here import here
 
-    from mainline.ci.event import pull_request, put
-    from mainline.ci.plan import make_plan
-
-    found = pull_request()
-    plan = make_plan(found)
-    put(docs_only=plan.docs_only, locked=plan.locked, stale=" ".join(plan.stale), fork=found.fork)
-    put(pull_request=json.dumps(asdict(found)), base=found.base)
+    event = read_event()
+    begin(pull_request(), str(event.get("action", "")), here(event))
 
 
 @ci.command("train")
 def ci_train() -> None:
-    """Run what dvc.lock does not fit, prove the rest, push the outputs to storage of your own."""
-    from mainline.ci.event import pull_request, put
+    """Run what dvc.lock does not fit, prove the rest; put out the commit to compare with (GITHUB_OUTPUT)."""
+    from mainline.ci.event import newest, pull_request, put
     from mainline.ci.train import train
 
-    put(changed=train(push=not pull_request().fork))
+    found = pull_request()
+    put(base=newest(found.target) or found.base)
+    put(changed=train(push=False))
 
 
 @ci.command("lock")
 def ci_lock() -> None:
-    """Commit a changed dvc.lock to the pull request's own branch; put out the resulting head (GITHUB_OUTPUT)."""
+    """Commit what the run has locked to its own clone, and pack it for the workflow `report`."""
     from mainline.ci.event import pull_request, put
-    from mainline.ci.train import commit_lock
+    from mainline.ci.lock import commit_lock
 
-    server = os.environ.get("GITHUB_SERVER_URL") or "https://github.com"
-    put(head=commit_lock(pull_request(), os.environ.get("GITHUB_TOKEN", ""), server=server))
+    put(head=commit_lock(pull_request()))
 
 
 @ci.command("summary")
@@ -63,60 +59,33 @@ def ci_summary() -> None:
     write_summary(pull_request())
 
 
-@ci.command("status")
-def ci_status(
-    check: Annotated[str, typer.Option(envvar="CHECK_RESULT")],
-    train: Annotated[str, typer.Option(envvar="TRAIN_RESULT")],
-    docs_only: Annotated[str, typer.Option(envvar="DOCS_ONLY")] = "",
-    head: Annotated[str, typer.Option(envvar="HEAD_COMMIT", help="null: the event's head")] = "",
-    url: Annotated[str, typer.Option(envvar="RUN_URL")] = "",
-    reports: Annotated[Path, typer.Option(help="where verdict.json and report.md are")] = Path("reports"),
+@ci.command("report")
+def ci_report(
+    url: Annotated[str, typer.Option(envvar="RUN_URL", help="page of the run that is reported")] = "",
 ) -> None:
-    """Set the commit status mainline/verdict on the resulting head. Exit code 1 unless it is a success."""
-    from mainline.ci.event import pull_request
-    from mainline.ci.verdict import Results, judge, load_verdict, post_status, report_text
-    from mainline.console import error, say
-    from mainline.github import connect
+    """Judge what a finished run of `pull request` has left: status, lock, check run, comment. For main's code only."""
+    from mainline.ci.event import put, read_event
+    from mainline.ci.here import here
+    from mainline.ci.report import decide, finished_run
+    from mainline.ci.tell import FOLDER, tell
 
-    found = pull_request()
-    commit = head if head and train != "skipped" else found.head
-    state, description = judge(Results(check, train, docs_only == "true"), load_verdict(reports), commit)
-    if found.fork:
-        say(f"{state}: {description} (a fork's run may set no status; the workflow `report` does)")
-    else:
-        text = description if docs_only == "true" else report_text(reports)
-        post_status(connect(), found.number, commit, state, description, text=text, url=url)
-    if state != "success":
-        error(description)
-        raise typer.Exit(1)
+    run = finished_run()
+    place = here(read_event())
+    finding = decide(run, place) if run else None
+    if run and finding:
+        tell(finding, place, url or run.url)
+    put(comment=(FOLDER / "target.json").is_file())
 
 
 @ci.command("comment")
-def ci_comment(
-    reports: Annotated[Path, typer.Option(help="where report.md is")] = Path("reports"),
-) -> None:
-    """Comment the report on the pull request, through CML when it is there. Never an error."""
-    from mainline.ci.event import pull_request
-    from mainline.ci.verdict import post_comment
-    from mainline.console import warn
-    from mainline.errors import UserError
+def ci_comment() -> None:
+    """Let CML put the comment of the finished run of `report` in its place. Never an error."""
+    from mainline.ci.event import read_event
+    from mainline.ci.tell import comment_by_cml
     from mainline.github import connect
 
-    try:
-        server = connect()
-    except UserError as problem:
-        warn(str(problem))
-        server = None
-    post_comment(pull_request(), server, reports)
-
-
-@ci.command("receive")
-def ci_receive(folder: Annotated[Path, typer.Argument(help="where the fork's artifact was put")]) -> None:
-    """Post what a fork's run reports, as an untrusted claim."""
-    from mainline.ci.receive import finished_run, receive
-    from mainline.github import connect
-
-    receive(folder, finished_run(), connect())
+    run = read_event().get("workflow_run") or {}
+    comment_by_cml(int(run.get("id", 0)), connect())
 
 
 @github.command("ruleset")

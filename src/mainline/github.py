@@ -16,12 +16,15 @@ from mainline.errors import UserError
 from mainline.github_call import CAUSES, SECONDS, Connection, NoRedirect, short
 
 State = Literal["success", "failure", "pending"]
-LARGEST_BODY = 65_536
+LARGEST_BODY = 65_535
 LARGEST_FILE = 2 * 1024 * 1024 * 1024
 PAGES = 20
 # What only our own calls need: no stage, no service and no model's code is started with these.
 KEYS = ("GITHUB_TOKEN", "GH_TOKEN", "REPO_TOKEN", "ACTIONS_RUNTIME_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN")
 MARK = "<!-- mainline:verdict -->"
+# By this CML knows again what it has written, with the title that it is given (`--watermark-title`).
+CML_TITLE = "mainline"
+CML_MARK = f'"CML watermark {CML_TITLE}")'
 
 
 @dataclass(frozen=True)
@@ -56,26 +59,43 @@ class GitHub(Connection):
         found = self.call("GET", f"pulls/{number:d}")
         return found if isinstance(found, dict) else {}
 
+    def pulls(self, owner: str, branch: str) -> list[dict[str, Any]]:
+        """Return the open pull requests of a branch that ``owner`` has, here or in a fork."""
+        head = urllib.parse.quote(f"{owner}:{branch}", safe="")
+        found = self.call("GET", f"pulls?state=open&per_page=100&head={head}")
+        return [dict(entry) for entry in found] if isinstance(found, list) else []
+
     def commit(self, reference: str) -> str:
         """Return the full hash of the commit that a branch or a tag stands for."""
         found = self.call("GET", f"commits/{urllib.parse.quote(reference, safe='')}")
         return _sha(str(found.get("sha", "")) if isinstance(found, dict) else "")
 
-    def comment(self, number: int, body: str) -> None:
-        """Write our one comment on a pull request, or put ``body`` in the place of what it said."""
-        body = fit(f"{MARK}\n{body}")
+    def our_comments(self, number: int) -> list[dict[str, Any]]:
+        """Return the comments on a pull request that show our report, oldest first."""
+        ours = []
         for page in range(1, PAGES + 1):
             found = self.call("GET", f"issues/{number:d}/comments?per_page=100&page={page}")
             entries = found if isinstance(found, list) else []
             for entry in entries:
                 # Anyone can write the mark; only a bot's comment can be ours.
-                ours = (entry.get("user") or {}).get("type") == "Bot"
-                if ours and str(entry.get("body", "")).startswith(MARK):
-                    self.call("PATCH", f"issues/comments/{int(entry['id'])}", {"body": body})
-                    return
+                bot = (entry.get("user") or {}).get("type") == "Bot"
+                body = str(entry.get("body", ""))
+                if bot and (body.startswith(MARK) or CML_MARK in body):
+                    ours.append(entry)
             if len(entries) < 100:
                 break
-        self.call("POST", f"issues/{number:d}/comments", {"body": body})
+        return ours
+
+    def comment(self, number: int, body: str) -> None:
+        """Write our one comment on a pull request, or put ``body`` in its place; a second one is deleted."""
+        body = body if body.startswith(MARK) else f"{MARK}\n{body}"
+        ours = self.our_comments(number)
+        if not ours:
+            self.call("POST", f"issues/{number:d}/comments", {"body": fit(body)})
+            return
+        self.call("PATCH", f"issues/comments/{int(ours[-1]['id'])}", {"body": fit(body)})
+        for entry in ours[:-1]:
+            self.call("DELETE", f"issues/comments/{int(entry['id'])}")
 
     def issue(self, mark: str, title: str, body: str, label: str) -> int:
         """Open the one issue whose body begins with ``mark``, or renew the open one; return its number."""
@@ -124,7 +144,15 @@ class GitHub(Connection):
         entries = found.get("artifacts") or [] if isinstance(found, dict) else []
         return sorted((int(entry["id"]) for entry in entries if not entry.get("expired")), reverse=True)
 
-    def download(self, artifact: int, file: Path) -> None:
+    def run_artifacts(self, run: int, name: str) -> list[dict[str, Any]]:
+        """Return the artifacts of that name which a run has uploaded and which have not expired, newest first."""
+        named = urllib.parse.quote(name, safe="")
+        found = self.call("GET", f"actions/runs/{run:d}/artifacts?per_page=100&name={named}")
+        entries = found.get("artifacts") or [] if isinstance(found, dict) else []
+        there = [entry for entry in entries if entry.get("name") == name and not entry.get("expired")]
+        return sorted(there, key=lambda entry: int(entry["id"]), reverse=True)
+
+    def download(self, artifact: int, file: Path, largest: int = LARGEST_FILE) -> None:
         """Write an artifact, a ZIP archive, to ``file``. The token goes to the API alone, not to where that points.
 
         Raises:
@@ -147,8 +175,8 @@ class GitHub(Connection):
             ):
                 while block := answer.read(1024 * 1024):
                     stream.write(block)
-                    if stream.tell() > LARGEST_FILE:
-                        raise UserError(f"{what}: is larger than {LARGEST_FILE:,} bytes", "build the release again")
+                    if stream.tell() > largest:
+                        raise UserError(f"{what}: is larger than {largest:,} bytes", "build the release again")
         except OSError as error:
             raise UserError(f"{what}: did not come whole ({error})", "run the job again") from error
 

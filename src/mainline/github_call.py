@@ -15,6 +15,7 @@ from typing import Any
 from mainline.errors import UserError
 
 SECONDS = 20.0
+GRAPHQL = "graphql"
 LARGEST_ANSWER = 8 * 1024 * 1024
 CAUSES = {
     401: "check the token in GITHUB_TOKEN",
@@ -32,9 +33,10 @@ MINUTE = 60.0
 class Refused(UserError):
     """GitHub answered with the error ``code``."""
 
-    def __init__(self, problem: str, fix: str, code: int) -> None:
+    def __init__(self, problem: str, fix: str, code: int, kind: str = "") -> None:
         super().__init__(problem, fix)
         self.code = code
+        self.kind = kind  # GraphQL's word for it
 
 
 class Unanswered(UserError):
@@ -114,6 +116,21 @@ class Connection:
                     return found
         raise AssertionError("the last attempt returns or raises")
 
+    def graphql(self, query: str, variables: Mapping[str, Any], made: Callable[[], Any] | None = None) -> Any:
+        """Return the data of a GraphQL answer; repeated as a POST of :meth:`call` is.
+
+        Raises:
+            Refused: GitHub answered with errors; ``kind`` is the type of the first.
+            UserError: as :meth:`call`.
+        """
+        found = self.call("POST", GRAPHQL, {"query": query, "variables": variables}, made)
+        errors = found.get("errors") if isinstance(found, dict) else None
+        if errors:
+            first = errors[0] if isinstance(errors, list) and isinstance(errors[0], dict) else {}
+            said = short(str(first.get("message", "")), 300)
+            raise Refused(f"GitHub: {self.repository}: {said}", CAUSES[403], 200, str(first.get("type", "")))
+        return found.get("data") if isinstance(found, dict) and "data" in found else found
+
     def _once(self, method: str, path: str, body: Mapping[str, Any] | None, attempt: int) -> Any:
         what = f"GitHub: {method} {path.split('?')[0]} of {self.repository}"
         try:
@@ -143,8 +160,11 @@ class Connection:
             raise UserError(f"{what}: no answer ({error})", "check GITHUB_API_URL") from error
 
     def _open(self, method: str, path: str, body: Mapping[str, Any] | None) -> Any:
+        top = self.api.rstrip("/")
+        # On a server of one's own REST is at /api/v3 and GraphQL at /api/graphql.
+        graphql = f"{top.removesuffix('/v3')}/graphql"
         request = urllib.request.Request(
-            f"{self.api.rstrip('/')}/repos/{self.repository}/{path}",
+            graphql if path == GRAPHQL else f"{top}/repos/{self.repository}/{path}",
             data=None if body is None else json.dumps(body).encode("utf-8"),
             method=method,
             headers={

@@ -99,6 +99,8 @@ def test_one_branch_has_one_open_pull_request(hub: Any, server: Any, git: Any, t
     first = desk.show("retrain/1", "One", "a")
     assert desk.show("retrain/1", "Two", "b").number == first.number and hub.pulls[7]["title"] == "Two"
     head = git(tmp_path, "rev-parse", "retrain/1")
+    # The run that GitHub has made for the push waits for somebody's approval: it judges nothing.
+    assert [(item["head_sha"], item["conclusion"]) for item in hub.parked] == [(head, "action_required")]
     assert not desk.judged(head)
     desk.judge(first, "retrain/1")
     assert desk.judged(head) and hub.dispatches[0]["inputs"] == {"number": "7"}

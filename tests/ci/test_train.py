@@ -4,13 +4,12 @@ import json
 import re
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from mainline.ci.event import PullRequest
-from mainline.ci.train import commit_lock, train
+from mainline.ci.train import train
 from mainline.errors import UserError
 
 pytestmark = pytest.mark.usefixtures("quick")
@@ -65,61 +64,19 @@ def stored(tmp_path: Path) -> int:
     return sum(item.is_file() for item in (tmp_path / "storage").rglob("*"))
 
 
-def test_a_lock_that_fits_changes_nothing(clone: Path, event: Callable[..., PullRequest]) -> None:
+def test_a_lock_that_fits_changes_nothing(clone: Path) -> None:
     assert train(push=True) is False
-    head = commit_lock(event(), "")
-    assert (clone / ".git" / "refs/heads/topic").read_text().strip() == head
 
 
-def test_a_changed_param_trains_pushes_and_locks(
-    clone: Path, tmp_path: Path, event: Callable[..., PullRequest], git: Callable[..., str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+def test_a_changed_param_trains_and_pushes(
+    clone: Path, tmp_path: Path, git: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("REPO_TOKEN", "secret")
     before = stored(tmp_path)
     (clone / "params.yaml").write_text("speed: 2\n")
     git(clone, "commit", "--quiet", "--all", "--message=Faster")
-    (clone / "stray.txt").write_text("not to be committed")
     assert train(push=True) is True
     assert stored(tmp_path) == before + 1
-    found = event(head=git(clone, "rev-parse", "HEAD"))
-    head = commit_lock(found, "a-token")
-    assert git(tmp_path / "origin.git", "rev-parse", "topic") == head != found.head
-    assert git(clone, "show", "--name-only", "--format=%an %s", head).split("\n\n") == [
-        f"github-actions[bot] Lock the outputs of {found.head[:7]}", "dvc.lock"]  # fmt: skip
-    assert "a-token" not in (clone / ".git" / "config").read_text()
-
-
-def test_a_fork_is_never_written_to(
-    clone: Path, tmp_path: Path, event: Callable[..., PullRequest], git: Callable[..., str]
-) -> None:
-    before = stored(tmp_path), git(tmp_path / "origin.git", "rev-parse", "topic")
-    (clone / "params.yaml").write_text("speed: 2\n")
-    assert train(push=False) is True
-    with pytest.raises(UserError, match="may not write to a fork"):
-        commit_lock(event(home="eve/loans"), "")
-    assert (stored(tmp_path), git(tmp_path / "origin.git", "rev-parse", "topic")) == before
-
-
-def test_a_branch_that_moved_on_is_left_alone(
-    clone: Path, tmp_path: Path, event: Callable[..., PullRequest], git: Callable[..., str]
-) -> None:
-    git(clone, "commit", "--quiet", "--allow-empty", "--message=Newer")
-    git(clone, "push", "--quiet", "origin", "topic")
-    newer = git(clone, "rev-parse", "HEAD")
-    git(clone, "reset", "--quiet", "--hard", "HEAD~1")
-    (clone / "params.yaml").write_text("speed: 2\n")
-    train(push=False)
-    with pytest.raises(UserError, match="could not be pushed to topic"):
-        commit_lock(event(), "")
-    assert git(tmp_path / "origin.git", "rev-parse", "topic") == newer
-
-
-def test_a_branch_name_cannot_be_an_option(clone: Path, event: Callable[..., PullRequest]) -> None:
-    (clone / "params.yaml").write_text("speed: 2\n")
-    train(push=False)
-    with pytest.raises(UserError, match="could not be pushed"):
-        commit_lock(replace(event(), branch="x --force"), "")
 
 
 def test_a_lock_edited_by_hand_is_not_reproducible(clone: Path) -> None:

@@ -3,13 +3,13 @@ from __future__ import annotations
 import pytest
 
 from mainline.config import Monitor
+from mainline.markdown import code
 from mainline.monitor.alarms import Point, Signal, mark, standing
 from mainline.monitor.issue_body import (
     LARGEST,
     YOURS,
     Setting,
     body,
-    code,
     compose,
     read_points,
     read_state,

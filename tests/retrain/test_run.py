@@ -34,7 +34,7 @@ def test_new_batches_become_a_branch_and_a_text_and_nothing_else_is_touched(benc
     assert "2009-03.csv" in bench.git("show", "retrain/1:dvc.lock")
     text = (bench.root / str(outcome.pull_request)).read_text(encoding="utf-8")
     positives = int((bench.rows("2009-03", first_id=481)["y"] == "yes").sum())
-    assert "For #1. Approved by you" in text and f"| `2009-03.csv` | 240 | {positives} (" in text
+    assert "For #1. Approved by `you`" in text and f"| `2009-03.csv` | 240 | {positives} (" in text
     assert [line for line in bench.comments() if "retrain-1.md" in line]
 
 

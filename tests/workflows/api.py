@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
+import os
 import re
 import subprocess
+import tempfile
 import threading
 import urllib.parse
 import zipfile
@@ -17,6 +20,45 @@ from pathlib import Path
 from typing import Any
 
 TOKEN = "stand-in-token-of-some-length"
+REPOSITORY = "ada/loans"
+BOT = {"login": "github-actions[bot]", "type": "Bot"}
+NOW = "2026-11-30T00:00:00Z"
+LEVELS = ("none", "read", "write")
+
+# What GitHub refuses, and how. A job's token may do what the job's `permissions:` give, and nothing else.
+REFUSALS = {
+    "no permission": (403, "Resource not accessible by integration"),
+    "no such thing": (404, "Not Found"),
+    "bad token": (401, "Bad credentials"),
+    "long description": (422, "Validation Failed: description is too long (maximum is 140 characters)"),
+    "long summary": (422, "Invalid request. Only 65535 characters are allowed for property 'summary'"),
+    "long comment": (422, "Validation Failed: body is too long (maximum is 65536 characters)"),
+    "another head": (200, 'Expected branch to point to "{expected}" but it did not.  Pull and try again.'),
+    "no such branch": (200, "Could not resolve to a Ref with the name '{branch}'."),
+    "another repository": (200, "Could not resolve to a Repository with the name '{name}'."),
+}
+# The permission, or one of several, that a call needs. A private repository: nothing is readable without.
+NEEDS = [
+    (r"POST /statuses/", ["statuses: write"]),
+    (r"GET /commits/\w+/statuses", ["statuses: read"]),
+    (r"GET /commits/\w+/pulls", ["pull-requests: read"]),
+    (r"GET /commits/", ["contents: read"]),
+    (r"POST /graphql", ["contents: write"]),
+    (r"POST /check-runs", ["checks: write"]),
+    (r"GET /pulls", ["pull-requests: read"]),
+    (r"(POST|PATCH) /pulls", ["pull-requests: write"]),
+    (r"GET /issues", ["issues: read", "pull-requests: read"]),
+    (r"(POST|PATCH|DELETE) /issues", ["issues: write", "pull-requests: write"]),
+    (r"GET /actions/", ["actions: read"]),
+    (r"(POST|PUT) /actions/", ["actions: write"]),
+    (r"\w+ /rulesets", ["administration: write"]),
+]
+
+
+def refusal(name: str, **words: str) -> tuple[int, dict[str, str]]:
+    """Return code and body of a refusal."""
+    code, message = REFUSALS[name]
+    return code, {"message": message.format(**words), "documentation_url": "https://docs.github.com/rest"}
 
 
 @dataclass
@@ -46,16 +88,81 @@ class Hub:
     # The hosted repository: pull requests and dispatches are about what its branches point at.
     origin: Path | None = None
     dispatches: list[dict[str, Any]] = field(default_factory=list)
+    # What the tokens of jobs may do, by token; runs that wait for approval, since a workflow has pushed.
+    grants: dict[str, dict[str, str]] = field(default_factory=dict)
+    parked: list[dict[str, Any]] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+
+    def may(self, token: str, method: str, path: str) -> bool:
+        """Return whether a token may make a call; ``TOKEN`` is a person's and may make all of them."""
+        if token == TOKEN:
+            return True
+        for pattern, needs in NEEDS:
+            if re.match(pattern, f"{method} {path}"):
+                pairs = [need.split(": ") for need in needs]
+                return any(LEVELS.index(self.grants[token].get(key, "none")) >= LEVELS.index(level)
+                           for key, level in pairs)  # fmt: skip
+        return True
+
+    def park(self, branch: str, sha: str) -> None:
+        """Make the run that waits for approval: a workflow's token has pushed to a branch with a pull request."""
+        if any(item["head"].get("ref") == branch and item.get("state") == "open" for item in self.pulls.values()):
+            run = {"event": "pull_request", "head_sha": sha, "status": "completed", "conclusion": "action_required"}
+            self.parked.append(run)
+
+    def graphql(self, asked: dict[str, Any]) -> tuple[int, Any]:
+        """Return the answer to createCommitOnBranch, which commits to the hosted repository."""
+        branch, expected = asked["branch"]["branchName"], asked["expectedHeadOid"]
+
+        def error(kind: str, name: str, **words: str) -> tuple[int, Any]:
+            said = {"type": kind, "path": ["createCommitOnBranch"], "message": refusal(name, **words)[1]["message"]}
+            return 200, {"data": {"createCommitOnBranch": None}, "errors": [said]}
+
+        if asked["branch"]["repositoryNameWithOwner"] != REPOSITORY:
+            return error("NOT_FOUND", "another repository", name=asked["branch"]["repositoryNameWithOwner"])
+        if not self.git("for-each-ref", f"refs/heads/{branch}"):
+            return error("NOT_FOUND", "no such branch", branch=branch)
+        if self.git("rev-parse", f"refs/heads/{branch}") != expected:
+            return error("STALE_DATA", "another head", expected=expected)
+        oid, tree = self.commit_files(expected, asked["message"]["headline"], asked["fileChanges"])
+        self.git("update-ref", f"refs/heads/{branch}", oid, expected)
+        self.park(branch, oid)
+        return 200, {"data": {"createCommitOnBranch": {"commit": {"oid": oid, "tree": {"oid": tree}}}}}
+
+    def commit_files(self, parent: str, message: str, changes: dict[str, Any]) -> tuple[str, str]:
+        """Make a commit of the bot's in the hosted repository; return it and its tree."""
+        with tempfile.TemporaryDirectory() as folder:
+            index = {"GIT_INDEX_FILE": f"{folder}/index", "GIT_WORK_TREE": folder, "GIT_DIR": str(self.origin)}
+            self.git("read-tree", parent, extra=index)
+            for item in changes.get("additions", ()):
+                file = Path(folder, "file")
+                file.write_bytes(base64.b64decode(item["contents"], validate=True))
+                blob = self.git("hash-object", "-w", str(file))
+                self.git("update-index", "--add", "--cacheinfo", f"100644,{blob},{item['path']}", extra=index)
+            for item in changes.get("deletions", ()):
+                self.git("update-index", "--force-remove", item["path"], extra=index)
+            tree = self.git("write-tree", extra=index)
+        who = {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER")
+               for key, value in (("NAME", BOT["login"]), ("EMAIL", "bot@users.noreply.github.com"))}  # fmt: skip
+        return self.git("commit-tree", tree, "-p", parent, "-m", message, extra=who), tree
+
+    def git(self, *arguments: str, extra: dict[str, str] | None = None) -> str:
+        """Run git in the hosted repository; return what it printed."""
+        command, environment = ["git", *arguments], {**os.environ, **(extra or {})}
+        done = subprocess.run(command, cwd=self.origin, env=environment, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
 
     def side(self, branch: str) -> dict[str, Any]:
         """Return what GitHub says of a branch of the hosted repository."""
         command = ["git", "rev-parse", f"refs/heads/{branch}"]
         done = subprocess.run(command, cwd=self.origin, capture_output=True, text=True, check=True)
-        return {"ref": branch, "sha": done.stdout.strip(), "repo": {"full_name": "ada/loans"}}
+        return {"ref": branch, "sha": done.stdout.strip(), "repo": {"full_name": REPOSITORY}}
 
     def held(self) -> list[str]:
         """Return the names of the artifacts, sorted."""
-        return sorted(path.name for path in self.artifacts.iterdir()) if self.artifacts else []
+        return (
+            sorted(path.name for path in self.artifacts.iterdir()) if self.artifacts and self.artifacts.is_dir() else []
+        )
 
     def blob(self, number: int) -> bytes:
         """Return an artifact as the ZIP archive that the store behind GitHub's API gives."""
@@ -70,23 +177,37 @@ class Hub:
         for part, code in self.refuse.items():
             if part in path:
                 return code, {"message": "Resource not accessible by integration"}
+        if path == "/graphql":
+            return self.graphql(body["variables"]["input"])
         if found := re.fullmatch(r"/statuses/(\w+)", path):
-            self.statuses.append({"sha": found[1], **body})
+            if len(body.get("description", "")) > 140:
+                return refusal("long description")
+            self.statuses.append({"sha": found[1], "creator": BOT, **body})
         elif found := re.fullmatch(r"/commits/(\w+)/statuses", path):
             return 200, page([item for item in reversed(self.statuses) if item["sha"] == found[1]], query)
+        elif path == "/check-runs" and len(body["output"]["summary"]) > 65_535:
+            return refusal("long summary")
         elif path == "/check-runs":
             self.checks.append(body)
         elif path == "/pulls":
             if method == "GET":
-                head = query.get("head", "").partition(":")[2]
-                return 200, page([item for item in self.pulls.values() if item["head"]["ref"] == head], query)
+                self.refresh()
+                owner, _, head = query.get("head", "").partition(":")
+                state = query.get("state", "open")
+                here = [item for item in self.pulls.values()
+                        if item["head"].get("ref") == head and state in ("all", item.get("state", "open"))
+                        and str((item["head"].get("repo") or {}).get("full_name")).startswith(f"{owner}/")]  # fmt: skip
+                return 200, page(here, query)
             number = max(self.pulls, default=6) + 1
             sides = {side: self.side(body[side]) for side in ("head", "base")}
             self.pulls[number] = {"number": number, "state": "open", "html_url": f"#{number}", **body, **sides}
+            self.park(body["head"], sides["head"]["sha"])
             return 201, self.pulls[number]
         elif found := re.fullmatch(r"/actions/workflows/([\w.-]+)/(dispatches|runs)", path):
             if found[2] == "runs":
-                asked = [item for item in self.dispatches if item["sha"] == query.get("head_sha")]
+                begun = [{"head_sha": item["sha"], "event": "workflow_dispatch", **item} for item in self.dispatches]
+                asked = [item for item in begun + self.parked if item["head_sha"] == query.get("head_sha")
+                         and query.get("event", item["event"]) == item["event"]]  # fmt: skip
                 return 200, {"total_count": len(asked), "workflow_runs": asked}
             self.dispatches.append({"workflow": found[1], "sha": self.side(body["ref"])["sha"], **body})
             return 204, None
@@ -94,16 +215,23 @@ class Hub:
             pull = self.pulls.get(int(found[1]))
             if pull and method == "PATCH":
                 pull.update(body)
-            if pull and self.origin:
-                pull["head"] = self.side(pull["head"]["ref"])
+            self.refresh()
             return (200, pull) if pull else (404, {"message": "Not Found"})
         elif found := re.fullmatch(r"/issues/(\d+)/comments", path):
             if method == "GET":
                 return 200, page([item for item in self.comments if item["issue"] == int(found[1])], query)
-            made = {"id": len(self.comments) + 1, "issue": int(found[1]), "user": {"type": "Bot"}, **body}
-            self.comments.append(made)
+            if len(body["body"]) > 65_536:
+                return refusal("long comment")
+            number = max((item["id"] for item in self.comments), default=0) + 1
+            self.comments.append({"id": number, "issue": int(found[1]), "user": {"type": "Bot"}, **body})
         elif found := re.fullmatch(r"/issues/comments/(\d+)", path):
-            self.comments[int(found[1]) - 1].update(body)
+            there = next((item for item in self.comments if item["id"] == int(found[1])), None)
+            if there is None:
+                return refusal("no such thing")
+            if method == "DELETE":
+                self.comments.remove(there)
+                return 204, None
+            there.update(body)
         elif found := re.fullmatch(r"/commits/(.+)", path):
             known = self.commits.get(found[1])
             return (200, {"sha": known}) if known else (404, {"message": "Not Found"})
@@ -129,6 +257,10 @@ class Hub:
             return 200, {"state": self.workflows.get(found[1], "active")}
         elif found := re.fullmatch(r"/actions/workflows/([\w.-]+)/enable", path):
             self.workflows[found[1]] = "active"
+        elif re.fullmatch(r"/actions/runs/\d+/artifacts", path):
+            named = [(number, name) for number, name in enumerate(self.held(), 1) if name == query.get("name")]
+            listed = [{"id": number, "name": name, "expired": False, "created_at": NOW} for number, name in named]
+            return 200, {"artifacts": listed}
         elif path == "/actions/artifacts":
             named = [(number, name) for number, name in enumerate(self.held(), 1) if name == query.get("name")]
             return 200, {"artifacts": [{"id": number, "name": name, "expired": False} for number, name in named]}
@@ -143,6 +275,12 @@ class Hub:
         else:
             return 404, {"message": "Not Found"}
         return 201, {}
+
+    def refresh(self) -> None:
+        """Let the heads of the pull requests be what the branches of the hosted repository point at."""
+        for pull in self.pulls.values() if self.origin else ():
+            if there := self.git("for-each-ref", "--format=%(objectname)", f"refs/heads/{pull['head'].get('ref')}"):
+                pull["head"]["sha"] = there
 
     def label(self, number: int, name: str, by: str, at: str) -> None:
         """Put a label on an issue, as a person does."""
@@ -175,6 +313,7 @@ def hub() -> Iterator[Hub]:
             length = int(self.headers.get("Content-Length") or 0)
             body = json.loads(self.rfile.read(length) or b"{}")
             path = re.sub(r"^/repos/[^/]+/[^/]+", "", self.path.split("?")[0])
+            token = self.headers.get("Authorization", "").removeprefix("Bearer ")
             query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(self.path).query))
             held.calls.append(f"{self.command} {path}")
             planted = next((item for item in held.once if item[0] in f"{self.command} {path}"), None)
@@ -187,8 +326,11 @@ def hub() -> Iterator[Hub]:
             if path.startswith("/blob/"):
                 # Another host: whoever brings the token here has given it away.
                 code, answer = (400, {}) if "Authorization" in self.headers else (200, {})
-            elif self.headers.get("Authorization") != f"Bearer {TOKEN}":
-                code, answer = 401, {"message": "Bad credentials"}
+            elif token != TOKEN and token not in held.grants:
+                code, answer = refusal("bad token")
+            elif not held.may(token, self.command, path):
+                code, answer = refusal("no permission")
+                held.refused.append(f"{token}: {self.command} {path}")
             else:
                 code, answer = held.answer(self.command, path, body, query)
             data = held.raw if held.raw is not None else b"" if code == 204 else json.dumps(answer).encode()
@@ -211,7 +353,7 @@ def hub() -> Iterator[Hub]:
                 self.send_header(name, value)
             self.end_headers()
 
-        do_GET = do_POST = do_PATCH = do_PUT = _serve  # noqa: N815
+        do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = _serve  # noqa: N815
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""

@@ -23,6 +23,13 @@ import yaml
 ROOT = Path(__file__).parents[2]
 REPOSITORY = "ada/loans"
 BIN = Path(sys.executable).parent
+RESTORE = """
+    - shell: bash
+      env: {INTO: "${{ inputs.path }}"}
+      run: |
+        kept="$STAND_IN/cache-of-dvc"
+        if [ "$INTO" = .dvc/cache ] && [ -d "$kept" ]; then ln -s "$kept" "$INTO"; fi
+"""
 # What the actions that download would have done, by the part that matters here. Setup finds the environment LENT in
 # .venv, stamped as its own, and the code of the work tree goes first; in the job REAL it makes one as on GitHub.
 STAND_INS = {
@@ -34,7 +41,7 @@ STAND_INS = {
         git remote add origin "$STAND_IN/origin.git"
         echo "$STAND_IN/origin.git/objects" > .git/objects/info/alternates  # what is there need not be sent
         git fetch --quiet origin
-        git checkout --quiet --detach "${REF:-origin/main}"
+        git checkout --quiet --detach "$(git rev-parse --verify --quiet "origin/${REF:-main}" || echo "$REF")"
         if [ "$GITHUB_JOB" != "$REAL" ]; then
           mkdir .venv
           ln -s "$LENT/bin" .venv/bin
@@ -45,13 +52,9 @@ STAND_INS = {
         fi
 """,
     "actions/setup-python": "",
-    "actions/cache": """
-    - shell: bash
-      env: {INTO: "${{ inputs.path }}"}
-      run: |
-        kept="$STAND_IN/cache-of-dvc"
-        if [ "$INTO" = .dvc/cache ] && [ -d "$kept" ]; then ln -s "$kept" "$INTO"; fi
-""",
+    "actions/cache/save": "",
+    "actions/cache": RESTORE,
+    "actions/cache/restore": RESTORE,
     "actions/upload-artifact": """
     - shell: python
       env: {NAME: "${{ inputs.name }}", PATHS: "${{ inputs.path }}"}
@@ -104,6 +107,33 @@ def git(folder: Path, *arguments: str) -> str:
     return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
 
 
+def per_job(text: str) -> dict[str, tuple[int, int]]:
+    """Return where each job of a workflow begins and ends in its text."""
+    lines = text.splitlines(keepends=True)
+    begins = [number for number, line in enumerate(lines) if re.match(r"  [\w-]+:\s*$", line)]
+    first = next(number for number, line in enumerate(lines) if line.startswith("jobs:"))
+    begins = [number for number in begins if number > first]
+    spans = {}
+    for begin, end in zip(begins, [*begins[1:], len(lines)], strict=True):
+        spans[lines[begin].strip().rstrip(":")] = (sum(map(len, lines[:begin])), sum(map(len, lines[:end])))
+    return spans
+
+
+def with_tokens(name: str, text: str, *, fork: bool) -> tuple[str, dict[str, dict[str, str]]]:
+    """Return a workflow in which each job has a token of its own, and what each token may do.
+
+    A job has the permissions that it names, else the workflow's; of a fork's pull request, to read alone.
+    """
+    content, grants, parts, end = yaml.safe_load(text), {}, [], 0
+    for job, (begin, finish) in per_job(text).items():
+        token = f"token-of-{job}-in-{name.removesuffix('.yml')}"
+        named = content["jobs"][job].get("permissions", content.get("permissions") or {})
+        grants[token] = {key: "read" if fork and level == "write" else level for key, level in named.items()}
+        parts += [text[end:begin], text[begin:finish].replace("${{ github.token }}", token)]
+        end = finish
+    return "".join([*parts, text[end:]]), grants
+
+
 @dataclass(frozen=True)
 class Outcome:
     """How act ended: exit code, log, seconds, and what the jobs left behind."""
@@ -128,6 +158,9 @@ class Place:
     lent: Path = BIN.parent
     calls: list[str] = field(default_factory=list)
     variables: dict[str, str] = field(default_factory=dict)
+    # What Settings → Secrets has: GitHub gives the first to no fork's pull request, and Dependabot's the second alone.
+    secrets: dict[str, str] = field(default_factory=dict)
+    dependabot: dict[str, str] = field(default_factory=dict)
 
     @property
     def clone(self) -> Path:
@@ -174,26 +207,68 @@ class Place:
         """Let no run find the objects of earlier ones."""
         shutil.rmtree(self.top / "cache-of-dvc")
 
-    def run(self, *, home: str = REPOSITORY, real: bool = False) -> Outcome:
-        """Run the workflow for the clone's head as act does, on this machine.
+    def run(self, *, home: str = REPOSITORY, real: bool = False, **content: Any) -> Outcome:
+        """Run the workflow `pull request` for the clone's head as act does, on this machine.
 
-        With ``real``, the job `check` installs its own environment and `make check` checks; without, both are passed
-        over.
+        With ``real``, the job `train` installs its own environment and `make check` checks; without, both are passed
+        over. ``content`` goes into the event.
         """
-        head, base = git(self.clone, "rev-parse", "HEAD"), git(self.clone, "rev-parse", "origin/main")
-        side = {"sha": head, "ref": "topic", "repo": {"full_name": home}}
-        other = {"sha": base, "ref": "main", "repo": {"full_name": REPOSITORY}}
-        event = {"action": "synchronize", "number": 7, "pull_request": {"number": 7, "head": side, "base": other}}
-        (self.top / "event.json").write_text(json.dumps(event), encoding="utf-8")
+        self._event(self.opened(home) | content)
         shutil.rmtree(self.top / "artifacts", ignore_errors=True)
-        return self._act("pull_request", "pull-request.yml", real)
+        text = git(self.clone, "show", "HEAD:.github/workflows/pull-request.yml")
+        return self._act("pull_request", "pull-request.yml", text, "train" if real else "", fork=home != REPOSITORY)
 
-    def report(self, head: str, home: str, conclusion: str) -> Outcome:
-        """Run the workflow that takes in a fork's run."""
-        run = {"id": 1, "event": "pull_request", "head_sha": head, "conclusion": conclusion}
-        event = {"action": "completed", "workflow_run": run | {"head_repository": {"full_name": home}}}
-        (self.top / "event.json").write_text(json.dumps(event), encoding="utf-8")
-        return self._act("workflow_run", "report.yml", False)
+    def begin(self, *, home: str = REPOSITORY, real: bool = False, **content: Any) -> Outcome:
+        """Run the workflow `report` for the event of the clone's head, on the default branch's code."""
+        self._event(self.opened(home) | content)
+        return self._on_main("pull_request_target", "report.yml", "begin" if real else "")
+
+    def report(self, ended: Outcome | str, head: str = "", home: str = REPOSITORY, **run: Any) -> Outcome:
+        """Run the workflow `report` for a run that has ended, on the default branch's code."""
+        conclusion = ended if isinstance(ended, str) else "success" if ended.code == 0 else "failure"
+        known = {
+            "id": 1, "event": "pull_request", "head_sha": head or git(self.clone, "rev-parse", "topic"),
+            "head_branch": "topic", "conclusion": conclusion, "path": ".github/workflows/pull-request.yml",
+            "head_repository": {"full_name": home}, "run_started_at": "2026-11-29T00:00:00Z", "html_url": "https://run",
+        }  # fmt: skip
+        self._event({"action": "completed", "workflow_run": known | run})
+        return self._on_main("workflow_run", "report.yml")
+
+    def comment(self) -> Outcome:
+        """Run the workflow `comment` after a run of `report`."""
+        run = {"id": 1, "event": "workflow_run", "path": ".github/workflows/report.yml", "conclusion": "success"}
+        self._event({"action": "completed", "workflow_run": run})
+        return self._on_main("workflow_run", "comment.yml")
+
+    def opened(self, home: str = REPOSITORY) -> dict[str, Any]:
+        """Return the event of pull request 7, whose branch is the clone's; the stand-in for GitHub knows it, too."""
+        head, base = git(self.clone, "rev-parse", "topic"), git(self.top / "origin.git", "rev-parse", "main")
+        sides = {
+            "head": {"sha": head, "ref": "topic", "repo": {"full_name": home}},
+            "base": {"sha": base, "ref": "main", "repo": {"full_name": REPOSITORY}},
+        }
+        self.hub.origin = self.top / "origin.git"
+        self.hub.artifacts = self.top / "artifacts"
+        self.hub.pulls[7] = {"number": 7, "state": "open", **sides}
+        return {
+            "action": "synchronize",
+            "number": 7,
+            "pull_request": {"number": 7, **sides},
+            "sender": {"login": "ada"},
+        }
+
+    def _on_main(self, event: str, name: str, real: str = "") -> Outcome:
+        """Run a workflow of the default branch, whose newest commit is checked out."""
+        git(self.clone, "fetch", "--quiet", "origin")
+        git(self.clone, "switch", "--quiet", "--detach", "origin/main")
+        try:
+            return self._act(event, name, git(self.clone, "show", f"HEAD:.github/workflows/{name}"), real)
+        finally:
+            git(self.clone, "switch", "--quiet", "topic")
+
+    def _event(self, content: dict[str, Any]) -> None:
+        known = {"repository": {"full_name": REPOSITORY, "private": False, "default_branch": "main"}}
+        (self.top / "event.json").write_text(json.dumps(known | content), encoding="utf-8")
 
     def start(self, event: str, workflow: str, branch: str = "main", **content: Any) -> subprocess.Popen[bytes]:
         """Begin a run of ``branch`` for ``event``, in an environment that is there; its log goes to ``run.log``."""
@@ -206,7 +281,8 @@ class Place:
         (self.top / "event.json").write_text(json.dumps(known | content), encoding="utf-8")
         git(self.clone, "fetch", "--quiet", "origin")
         git(self.clone, "switch", "--quiet", branch)
-        command, environment = self._command(event, workflow, real=False)
+        text = (self.clone / ".github/workflows" / workflow).read_text(encoding="utf-8")
+        command, environment = self._command(event, workflow, text)
         with (self.top / "run.log").open("wb") as log:
             return subprocess.Popen(
                 command, cwd=self.clone, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
@@ -220,8 +296,8 @@ class Place:
         print(log, f"\nact: exit code {code} after {time.monotonic() - began:.1f} s")
         return Outcome(code, log, time.monotonic() - began, self.top / "artifacts")
 
-    def _act(self, event: str, workflow: str, real: bool) -> Outcome:
-        command, environment = self._command(event, workflow, real=real)
+    def _act(self, event: str, workflow: str, text: str, real: str = "", *, fork: bool = False) -> Outcome:
+        command, environment = self._command(event, workflow, text, real, fork=fork)
         began = time.monotonic()
         done = subprocess.run(
             command, cwd=self.clone, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -231,8 +307,17 @@ class Place:
         print(done.stdout, f"act: exit code {done.returncode} after {seconds:.1f} s")
         return Outcome(done.returncode, done.stdout, seconds, self.top / "artifacts" / "report")
 
-    def _command(self, event: str, workflow: str, *, real: bool) -> tuple[list[str], dict[str, str]]:
-        """Return act's command line and environment."""
+    def _command(
+        self, event: str, workflow: str, text: str, real: str = "", *, fork: bool = False
+    ) -> tuple[list[str], dict[str, str]]:
+        """Return act's command line and environment for the workflow ``text``, in which each job has its own token."""
+        file = self.top / "workflows" / workflow
+        file.parent.mkdir(exist_ok=True)
+        content, grants = with_tokens(workflow, text, fork=fork)
+        file.write_text(content, encoding="utf-8")
+        self.hub.grants |= grants
+        sender = json.loads((self.top / "event.json").read_text(encoding="utf-8")).get("sender", {}).get("login")
+        secrets = {} if fork else self.dependabot if sender == "dependabot[bot]" else self.secrets
         tools = self.top / "tools"
         tools.mkdir(exist_ok=True)
         for name, script in TOOLS.items():
@@ -241,17 +326,17 @@ class Place:
         path = f"{BIN}:{os.environ['PATH']}" if real else f"{tools}:{os.environ['PATH']}"
         path = ":".join(part for part in path.split(":") if part != str(BIN))
         command = [
-            str(BIN / "act"), event, "--workflows", f".github/workflows/{workflow}",
+            str(BIN / "act"), event, "--workflows", str(file),
             "--eventpath", str(self.top / "event.json"),
             "--platform", "ubuntu-latest=-self-hosted", "--action-offline-mode", "--pull=false", "--no-cache-server",
             "--no-skip-checkout",
-            "--secret", f"GITHUB_TOKEN={self.token}", "--env", f"GITHUB_API_URL={self.hub.url}",
+            "--secret", "GITHUB_TOKEN=token-that-no-job-has", "--env", f"GITHUB_API_URL={self.hub.url}",
             "--env", f"GITHUB_REPOSITORY={REPOSITORY}", "--env", f"STAND_IN={self.top}",
             "--env", f"UV_CACHE_DIR={Path.home() / '.cache' / 'uv'}",
-            "--env", f"LENT={self.lent}", "--env", f"REAL={'check' if real else ''}",
+            "--env", f"LENT={self.lent}", "--env", f"REAL={real}",
         ]  # fmt: skip
-        for name, value in self.variables.items():
-            command += ["--var", f"{name}={value}"]
+        for flag, values in (("--var", self.variables), ("--secret", secrets)):
+            command += [part for name, value in values.items() for part in (flag, f"{name}={value}")]
         for action, folder in self._stand_ins().items():
             command += ["--local-repository", f"{action}={folder}"]
         quiet = {"XDG_CACHE_HOME": str(self.top / "cache"), "XDG_CONFIG_HOME": str(self.top / "config"), "PATH": path}
@@ -265,11 +350,12 @@ class Place:
         used = {
             name
             for file in ROOT.glob(".github/**/*.yml")
-            for name in re.findall(r"uses: ([\w-]+/[\w-]+@\w+)", file.read_text(encoding="utf-8"))
+            for name in re.findall(r"uses: ([\w-]+/[\w/-]+@\w+)", file.read_text(encoding="utf-8"))
         }
         found = {}
         for name in sorted(used):
-            action = name.split("@")[0]
+            action, _, pin = name.partition("@")
+            repository = "/".join(action.split("/")[:2])
             folder = self.top / "actions" / action
             folder.mkdir(parents=True, exist_ok=True)
             steps = STAND_INS[action] or '\n    - {shell: bash, run: "true"}\n'
@@ -277,7 +363,7 @@ class Place:
             text = f"name: stand-in\ndescription: x\ninputs:\n{keys}runs:\n  using: composite\n  steps:{steps}"
             assert yaml.safe_load(text)
             (folder / "action.yml").write_text(text, encoding="utf-8")
-            found[name] = folder
+            found[f"{repository}@{pin}"] = self.top / "actions" / repository
         return found
 
 
@@ -307,7 +393,7 @@ def make_place(start: Path, top: Path, lent: Path = BIN.parent) -> Iterator[Plac
     api = load_api()
     with api.hub() as hub:
         made = Place(top, hub, api.TOKEN, lent)
-        made.cml(f'echo "$@" >> "{top}/said"; cat "$5" >> "{top}/said"')
+        made.cml(f'echo "$@" >> "{top}/said"; cat "$6" >> "{top}/said"')
         yield made
 
 

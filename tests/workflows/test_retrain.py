@@ -75,7 +75,7 @@ def test_an_approved_issue_becomes_a_pull_request_and_its_run_is_started(world: 
     assert approved.code == 0
     (pull,) = hub.pulls.values()
     assert (pull["head"]["ref"], pull["base"]["ref"]) == ("retrain/1", "main")
-    assert "For #1. Approved by grace" in pull["body"] and "| `2009-08.csv` | 772 | 264 (34.2%) |" in pull["body"]
+    assert "For #1. Approved by `grace`" in pull["body"] and "| `2009-08.csv` | 772 | 264 (34.2%) |" in pull["body"]
     assert "| log_loss | 0.7443 | 0.6875 |" in pull["body"]
     asked = {
         "workflow": "pull-request.yml",
@@ -95,13 +95,16 @@ def test_an_approved_issue_becomes_a_pull_request_and_its_run_is_started(world: 
 
 def test_the_dispatched_run_judges_as_any_other(world: World, approved: Any) -> None:
     head, hub = world.branches()["retrain/1"], world.place.hub
+    hub.artifacts, calls = world.place.top / "artifacts", len(hub.calls)
     begun = world.place.start("workflow_dispatch", "pull-request.yml", "retrain/1", inputs={"number": "7"})
     outcome = world.place.finish(begun)
-    assert outcome.code == 0
+    assert outcome.code == 0 and len(hub.calls) == calls, "a run of a pull request's code has asked GitHub"
+    assert "dvc.lock fits code, data and params" in outcome.log
+    told = world.place.report(outcome, head, event="workflow_dispatch", head_branch="retrain/1")
+    assert told.code == 0 and world.branches()["retrain/1"] == head and hub.refused == []
     assert [(item["sha"], item["state"]) for item in hub.statuses] == [(head, "success")]
     assert hub.statuses[0]["description"].startswith("promote: better than the champion")
-    assert "dvc.lock fits code, data and params" in outcome.log and world.branches()["retrain/1"] == head
-    assert (world.place.top / "said").read_text().startswith("comment update --target=pr/7 --publish=false ")
+    assert [item for item in hub.comments if item["issue"] == 7]
 
 
 def test_a_second_approval_finds_nothing_to_do(world: World, approved: Any) -> None:

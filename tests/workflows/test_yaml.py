@@ -11,14 +11,13 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted(ROOT.glob(".github/workflows/*.yml")) + sorted(ROOT.glob(".github/actions/*/action.yml"))
-# What may fail without a word: the job that comments, and CML's action in it.
-MAY_FAIL = {("pull-request.yml", "comment", ""), ("pull-request.yml", "comment", "iterative/setup-cml")}
+# What may fail without a word: CML's action.
+MAY_FAIL = {("comment.yml", "comment", "iterative/setup-cml")}
 SWALLOWED = re.compile(r"\|\|\s*(true|:|exit 0|echo)|set \+e|;\s*(true|exit 0)\s*$|(?<!\|)\|(?!\|)|&\s*$", re.MULTILINE)
 WRITES = {
-    ("pull-request.yml", "train"): {"contents"},
-    ("pull-request.yml", "verdict"): {"statuses", "checks"},
-    ("pull-request.yml", "comment"): {"pull-requests"},
-    ("report.yml", "report"): {"pull-requests", "statuses"},
+    ("report.yml", "begin"): {"statuses"},
+    ("report.yml", "report"): {"checks", "contents", "pull-requests", "statuses"},
+    ("comment.yml", "comment"): {"pull-requests"},
     ("release.yml", "build"): {"contents"},
     ("release.yml", "attest"): {"attestations", "id-token"},
     ("release.yml", "staging"): {"contents"},
@@ -34,11 +33,14 @@ WRITES = {
 # What changes production or what is known of it is never cut off; of everything else only the newest run counts.
 WHOLE = {"release.yml", "rollback.yml", "monitor.yml"}
 # Nor is a retraining, but those for two issues need not wait for each other; its group is the job's.
-UNCUT = WHOLE | {"retrain.yml"}
+# What tells of a run is told whole: it commits, and then sets a status.
+UNCUT = WHOLE | {"retrain.yml", "report.yml", "comment.yml"}
+READ = {"contents": "read"}
 TOKEN_STEPS = {
-    "pull-request.yml": {"mainline ci plan", "mainline ci lock", "mainline ci status", "mainline ci comment"},
+    "pull-request.yml": set(),
     "retrain.yml": {"mainline ci retrain"},
-    "report.yml": {"mainline ci receive .mainline/report"},
+    "report.yml": {"mainline ci begin", "mainline ci report"},
+    "comment.yml": {"mainline ci comment"},
     "release.yml": {
         f"mainline ci release {word}"
         for word in ("plan", "build", "image", "unpack", "staged", "approve", "rollout", "issue")
@@ -58,8 +60,10 @@ def faults(name: str, text: str) -> list[str]:
     jobs = content.get("jobs") or {"": {**content["runs"], "timeout-minutes": 1, "permissions": {}}}
     found = []
     triggers = content.get(True, {})  # YAML 1.1 reads the key `on` as true
-    if "pull_request_target" in triggers:
-        found.append("pull_request_target")
+    if {"pull_request_target", "workflow_run"} & set(triggers):
+        found += _strangers(content)
+    elif "pull_request" in triggers:
+        found += _keys(text, jobs)
     if triggers and content.get("permissions") != {}:
         found.append("permissions are not empty at the top")
     concurrency = content.get("concurrency") or jobs.get("retrain", {}).get("concurrency") or {}
@@ -76,6 +80,30 @@ def faults(name: str, text: str) -> list[str]:
         for step in [body, *body["steps"]]:
             found += [f"{job}: {fault}" for fault in _step_faults(name, job, step, is_job=step is body)]
     return found
+
+
+def _strangers(content: dict[str, Any]) -> list[str]:
+    """Return what would run a stranger's code in a workflow that has the default branch's rights."""
+    found = []
+    if "pull_request" in content[True]:
+        found.append("a pull request's own workflow file would be run with a key")
+    for job, body in content["jobs"].items():
+        for step in body["steps"]:
+            given = step.get("with") or {}
+            branch = given.get("ref", "")
+            if "actions/checkout" in step.get("uses", "") and branch != "${{ github.event.repository.default_branch }}":
+                found.append(f"{job}: another's code is checked out")
+            if "actions/cache" in step.get("uses", "") or given.get("light") == "false" or "dvc-cache" in given:
+                found.append(f"{job}: a cache of the default branch could be filled")
+            if "actions/download-artifact" in step.get("uses", ""):
+                found.append(f"{job}: an artifact is unpacked without a bound")
+    return found
+
+
+def _keys(text: str, jobs: dict[str, Any]) -> list[str]:
+    """Return the keys that a pull request's own code would see."""
+    found = ["a key for a pull request's code"] if re.search(r"github\.token|secrets\.", text) else []
+    return found + [f"{job}: may more than read" for job, body in jobs.items() if body["permissions"] != READ]
 
 
 def _step_faults(name: str, job: str, step: dict[str, Any], *, is_job: bool) -> list[str]:
@@ -119,12 +147,18 @@ PLANTED = [
     ("if: always()\n        run",
      "if: ${{ steps.train.outcome }} == 'success'\n        run", "an if that is always true"),
     ('"$BASE_COMMIT"', "${{ github.event.pull_request.base.ref }}", "an expression in a script"),
-    ("  pull_request:\n", "  pull_request_target:\n", "pull_request_target"),
-    ("      contents: read\n      pull", "      contents: write\n      pull", "may write"),
+    ("  pull_request:\n", "  pull_request_target:\n", "another's code is checked out"),
+    ("      contents: read\n", "      contents: write\n", "may write"),
+    ("      contents: read\n", "      contents: read\n      statuses: read\n", "may more than read"),
+    ("        run: mainline ci lock\n",
+     "        run: mainline ci lock\n        env:\n          GITHUB_TOKEN: ${{ github.token }}\n",
+     "a key for a pull request's code"),
+    ("        run: mainline ci train\n",
+     "        run: mainline ci train\n        env:\n          KEY: ${{ secrets.MAINLINE_WRITE_KEY }}\n",
+     "a key for a pull request's code"),
     ("permissions: {}\n", "permissions: write-all\n", "permissions are not empty"),
     ("  cancel-in-progress: true", "  cancel-in-progress: false", "an older run is not cancelled"),
     ("@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1", "@v7", "an action without a full hash"),
-    ("          vega: false\n", "", "CML would install canvas"),
 ]  # fmt: skip
 
 
@@ -134,6 +168,53 @@ def test_a_planted_fault_is_found(sound: str, planted: str, words: str) -> None:
     assert sound in text
     found = faults("pull-request.yml", text.replace(sound, planted, 1))
     assert any(words in fault for fault in found), found
+
+
+TOLD = [
+    ("report.yml", "          ref: ${{ github.event.repository.default_branch }}\n",
+     "          ref: ${{ github.event.pull_request.head.sha }}\n", "another's code is checked out"),
+    ("report.yml", "          ref: ${{ github.event.repository.default_branch }}\n", "",
+     "another's code is checked out"),
+    ("report.yml", "  pull_request_target:", "  pull_request: {}\n  pull_request_target:",
+     "a pull request's own workflow file"),
+    ("report.yml", '          light: "true"\n', '          light: "false"\n', "a cache of the default branch"),
+    ("report.yml", '          light: "true"\n', '          light: "true"\n          dvc-cache: "true"\n',
+     "a cache of the default branch"),
+    ("report.yml", "      statuses: write # mainline/verdict: s", "      contents: write\n      statuses: write # s",
+     "begin: may write"),
+    ("report.yml", "  cancel-in-progress: false", "  cancel-in-progress: true", "a run is cut off"),
+    ("report.yml", "run: mainline ci report\n", "run: mainline ci report || true\n", "an exit code is swallowed"),
+    ("comment.yml", "          vega: false\n", "", "CML would install canvas"),
+    ("comment.yml", "@f12ea7685438c1fc438d50f77519b3860cf5fa98 # v2.0.1", "@v2", "an action without a full hash"),
+    ("comment.yml", "      contents: read\n", "      contents: write\n", "comment: may write"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "sound", "planted", "words"), TOLD, ids=[item[2].strip()[-40:] for item in TOLD])
+def test_a_fault_planted_where_main_speaks_is_found(name: str, sound: str, planted: str, words: str) -> None:
+    text = (ROOT / ".github/workflows" / name).read_text(encoding="utf-8")
+    assert sound in text
+    found = faults(name, text.replace(sound, planted, 1))
+    assert any(words in fault for fault in found), found
+
+
+def test_the_workflow_passes_over_the_same_files_as_git_is_asked_about() -> None:
+    from mainline.ci.words import WORDS
+
+    triggers = yaml.safe_load((ROOT / ".github/workflows/pull-request.yml").read_text(encoding="utf-8"))[True]
+    assert triggers["pull_request"]["paths-ignore"] == list(WORDS)
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"].values()
+    read = {dep for stage in stages for dep in stage["deps"]}
+    assert not [dep for dep in read if dep.startswith("docs/") or dep.endswith(".md")], "its run would not start"
+
+
+def test_what_a_run_packs_is_what_is_taken() -> None:
+    from mainline.ci.report import LIMITS
+
+    (job,) = yaml.safe_load((ROOT / ".github/workflows/pull-request.yml").read_text(encoding="utf-8"))["jobs"].values()
+    (upload,) = [step["with"] for step in job["steps"] if "upload-artifact" in step.get("uses", "")]
+    names = {Path(line).name for line in upload["path"].split()}
+    assert set(LIMITS) <= names and upload["name"] == "report"
 
 
 def test_the_rules_of_main_ask_for_the_status_that_the_workflow_sets() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -13,9 +14,10 @@ from typing import Any
 
 from mainline import child
 from mainline.errors import UserError
-from mainline.github import connect
 
 SECONDS = 300.0
+# What a workflow commits is in this name; GitHub gives it to commits that are made with the token of a run.
+BOT = {"name": "github-actions[bot]", "email": "41898282+github-actions[bot]@users.noreply.github.com"}
 HASH = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 
 
@@ -25,10 +27,11 @@ class PullRequest:
 
     Attributes:
         head: hash of its newest commit when the run began.
-        base: hash of the commit that it would be merged into.
+        base: hash of the newest commit of the branch that it would be merged into.
         branch: its own branch, in ``home``.
         home: owner/name of the repository that the branch lives in.
         fork: whether that is another repository than the one that runs the workflow.
+        target: the branch that it would be merged into.
     """
 
     number: int
@@ -37,33 +40,49 @@ class PullRequest:
     branch: str
     home: str
     fork: bool
+    target: str = "main"
 
 
-def pull_request(environment: Mapping[str, str] = os.environ) -> PullRequest:
-    """Return the pull request of this run.
-
-    A run that was dispatched for one (input ``number``) has it from PULL_REQUEST, as an earlier job read it, else from
-    GitHub: then it must be open, of this repository, and at the very commit that the run has checked out.
+def read_event(environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
+    """Return the event that started this run.
 
     Raises:
-        UserError: GITHUB_EVENT_PATH names no event of a pull request, or the dispatched run is about another commit.
+        UserError: GITHUB_EVENT_PATH names no JSON object.
     """
     path = environment.get("GITHUB_EVENT_PATH", "")
     try:
         event = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"GITHUB_EVENT_PATH={path}: not an event", "this command belongs in a workflow") from error
+    if not isinstance(event, dict):
+        raise UserError(f"GITHUB_EVENT_PATH={path}: not an event", "this command belongs in a workflow")
+    return event
+
+
+def pull_request(environment: Mapping[str, str] = os.environ) -> PullRequest:
+    """Return the pull request of this run, without asking GitHub: the run of a pull request's code has no token.
+
+    A run that was dispatched for one (input ``number``) is about the commit that it has checked out. Which pull request
+    that commit belongs to, and whether it is still open, is asked by the workflow `report`.
+
+    Raises:
+        UserError: GITHUB_EVENT_PATH names no event of a pull request.
+    """
+    path = environment.get("GITHUB_EVENT_PATH", "")
+    event = read_event(environment)
+    try:
         if environment.get("GITHUB_EVENT_NAME") == "workflow_dispatch" and "pull_request" not in event:
-            kept = environment.get("PULL_REQUEST", "")
-            made = PullRequest(**json.loads(kept)) if kept else _dispatched(int(event["inputs"]["number"]), environment)
+            made = _dispatched(event, environment)
         else:
             made = _read(event["pull_request"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"GITHUB_EVENT_PATH={path}: no event of a pull request",
             "this command belongs in a workflow that `pull_request` starts, or a dispatch with a pull request's number",
         ) from error
     for commit in (made.head, made.base):
         if not HASH.fullmatch(commit):
-            raise UserError(f"GITHUB_EVENT_PATH={path}: {commit!r} is no commit's hash", "run the workflow again")
+            raise UserError(f"GITHUB_EVENT_PATH={path}: {commit!r} is not a commit's hash", "run the workflow again")
     return made
 
 
@@ -77,26 +96,34 @@ def _read(found: Mapping[str, Any]) -> PullRequest:
         branch=str(head["ref"]),
         home=home,
         fork=home != str(base["repo"]["full_name"]),
+        target=str(base["ref"]),
     )
 
 
-def _dispatched(number: int, environment: Mapping[str, str]) -> PullRequest:
-    """Return what GitHub says of a pull request, if this run is about its head.
+def _dispatched(event: Mapping[str, Any], environment: Mapping[str, str]) -> PullRequest:
+    target = str(event["repository"]["default_branch"])
+    return PullRequest(
+        number=int(event["inputs"]["number"]),
+        head=environment.get("GITHUB_SHA", ""),
+        base=newest(target) or "",
+        branch=environment.get("GITHUB_REF", "").removeprefix("refs/heads/"),
+        home=environment.get("GITHUB_REPOSITORY", ""),
+        fork=False,
+        target=target,
+    )
 
-    Who dispatches a run chooses branch and number: were the two not held against each other, the verdict on one
-    commit could be set on another.
+
+def newest(branch: str, root: Path = Path()) -> str | None:
+    """Return the newest commit of the origin's ``branch`` in this clone, None if the clone does not have it.
+
+    The event of a pull request names the commit that its target was at when the event came, which may be an earlier
+    one: the champion is what the target is at now.
     """
-    found = connect(environment).pull_request(number)
-    made = _read(found)
-    here = environment.get("GITHUB_REF", "").removeprefix("refs/heads/"), environment.get("GITHUB_SHA", "")
-    if made.fork or found.get("state") != "open":
-        raise UserError(f"#{number}: is from a fork, or not open", "only an open pull request of this repository")
-    if (made.branch, made.head) != here:
-        raise UserError(
-            f"#{number}: its head is {made.head[:12]} of {made.branch}, this run is at {here[1][:12]} of {here[0]}",
-            "dispatch the workflow on the pull request's own branch; a branch that moved on needs a new run",
-        )
-    return made
+    try:
+        wanted = ["--verify", "--quiet", "--end-of-options", f"refs/remotes/origin/{branch}^{{commit}}"]
+        return git(["rev-parse", *wanted], root=root).strip()
+    except UserError:
+        return None
 
 
 def put(environment: Mapping[str, str] = os.environ, **values: str | bool) -> None:
@@ -137,3 +164,15 @@ def git(arguments: Sequence[str], *, root: Path = Path(), extra: Mapping[str, st
     if done.returncode != 0:
         raise UserError(f"git {arguments[0]}: {' '.join(done.stderr.split())[-300:]}", "see the lines above")
     return done.stdout
+
+
+def credentials(token: str, server: str) -> dict[str, str]:
+    """Return the environment that lets git reach ``server``; the token is in no file and on no command line."""
+    if not token:
+        return {}
+    word = base64.b64encode(f"x-access-token:{token}".encode()).decode()
+    return {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"http.{server.rstrip('/')}/.extraheader",
+        "GIT_CONFIG_VALUE_0": f"AUTHORIZATION: basic {word}",
+    }

@@ -6,8 +6,7 @@ import os
 from collections.abc import MutableMapping
 from pathlib import Path
 
-from mainline.ci.event import git
-from mainline.ci.train import BOT
+from mainline.ci.event import BOT, git
 from mainline.errors import UserError
 from mainline.release.ledger import FOLDER, Deploy
 from mainline.release.repo import REF

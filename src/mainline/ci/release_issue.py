@@ -10,6 +10,7 @@ from typing import Any
 
 from mainline.console import say
 from mainline.github import GitHub
+from mainline.markdown import code
 from mainline.release.ledger import Deploy, Entry, Transition
 from mainline.release.state import State
 
@@ -47,7 +48,7 @@ def _settle(release: str, promoted: Transition, server: GitHub, url: str) -> int
         say(f"{release} was promoted, and no issue about it is open", "pass")
         return None
     run = f" (its run: {url})" if url else ""
-    why = f"Tried again, and promoted in {promoted.environment}, {promoted.time}: {_cell(promoted.why, 2000)}{run}."
+    why = f"Tried again, and promoted in {promoted.environment}, {promoted.time}: {code(promoted.why, 2000)}{run}."
     server.close_issue(number, f"{why} So this is done.")
     say(f"issue #{number}: closed, for {release} was promoted", "pass")
     return number
@@ -64,7 +65,7 @@ def body(entry: Entry, last: Transition | None, evidence: Mapping[str, Any], sta
     if last is None:
         lines += ["", "The run stopped before anything was decided; its log says why."]
     else:
-        lines += ["", f"**{last.event} in {last.environment}**, {last.time}: {_cell(last.why, 2000)}"]
+        lines += ["", f"**{last.event} in {last.environment}**, {last.time}: {code(last.why, 2000)}"]
     lines += ["", f"Stable in production now: `{state.stable}`." if state.stable else "Nothing is stable yet."]
     if state.candidate == entry.release:
         lines += ["", f"It is still the candidate ({state.phase or 'starting'}, {state.weight} %)."]
@@ -74,7 +75,7 @@ def body(entry: Entry, last: Transition | None, evidence: Mapping[str, Any], sta
     lines += ["", "| time | environment | event | users | by | why |", "|---|---|---|---|---|---|"]
     lines += [
         f"| {item.time} | {item.environment} | {item.event} | {'' if item.weight is None else f'{item.weight} %'} "
-        f"| {_cell(item.by)} | {_cell(item.why)} |"
+        f"| {code(item.by)} | {code(item.why, 400)} |"
         for item in entry.transitions
     ]
     run = f" (its run: {url})" if url else ""
@@ -94,10 +95,9 @@ def _row(check: Mapping[str, Any]) -> str:
     value, bound = (
         f"{item:.4g}" if isinstance(item := check.get(key), float | int) else "" for key in ("value", "bound")
     )
-    cells = (check.get("name") or check.get("check"), outcome, value, bound, check.get("n") or "", check.get("text"))
-    return "| " + " | ".join(_cell(str(cell)) for cell in cells) + " |"
-
-
-def _cell(text: str, most: int = 400) -> str:
-    shown = " ".join(text.replace("|", "\\|").replace("<", "&lt;").replace("@", "@\u200b").split())
-    return shown if len(shown) <= most else shown[: most - 1] + "…"
+    number = check.get("n")
+    cells = (
+        code(str(check.get("name") or check.get("check"))), code(str(outcome)), value, bound,
+        f"{number:,}" if isinstance(number, int) else "", code(str(check.get("text")), 400),
+    )  # fmt: skip
+    return "| " + " | ".join(cells) + " |"

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mainline.ci.event import append
-from mainline.ci.train import BOT, credentials
+from mainline.ci.event import BOT, append, credentials
 from mainline.console import warn
 from mainline.errors import UserError
 from mainline.github import connect
+from mainline.markdown import code
 from mainline.monitor.tracker import Tracker
 from mainline.monitor.tracker_github import GitHubTracker
 from mainline.retrain import words
@@ -38,7 +38,7 @@ def run(environment: Mapping[str, str] = os.environ) -> int:
         found = retrain(ask, tracker, server=server, credentials=credentials(server.token, place), identity=BOT)
     except NotApproved as refusal:
         refuse(refusal, tracker)
-        append(environment.get("GITHUB_STEP_SUMMARY", ""), f"## Nothing was done\n\n{words.cell(str(refusal), 600)}\n")
+        append(environment.get("GITHUB_STEP_SUMMARY", ""), f"## Nothing was done\n\n{code(str(refusal), 600)}\n")
         return 0
     except UserError as stopped:
         if ask.issue is not None:
@@ -90,9 +90,7 @@ def refuse(refusal: NotApproved, tracker: Tracker) -> None:
 
 def summary(found: Outcome) -> str:
     """Return what came of it in Markdown, for the run's page."""
-    batches = [
-        f"- `{words.cell(item.name)}`: {item.rows:,} rows, {item.first} to {item.last}" for item in found.batches
-    ]
+    batches = [f"- {code(item.name)}: {item.rows:,} rows, {item.first} to {item.last}" for item in found.batches]
     pull = [f"Pull request: {found.pull_request}"] if found.pull_request else []
-    reason = [words.cell(line, 600) for line in found.reason.splitlines()]
+    reason = [code(line, 600) for line in found.reason.splitlines()]
     return "\n\n".join([f"## Retraining: {found.result}", *reason, "\n".join(batches), *pull]) + "\n"

@@ -1,8 +1,7 @@
-"""Training in a pull request's run, and the commit that keeps ``dvc.lock`` true on the pull request's own branch."""
+"""Training in a pull request's run."""
 
 from __future__ import annotations
 
-import base64
 import os
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 import yaml
 
 from mainline import dvc
-from mainline.ci.event import PullRequest, git
+from mainline.ci.event import git
 from mainline.ci.plan import stale_stages
 from mainline.compare.champion import cache_folder
 from mainline.console import say
@@ -24,7 +23,6 @@ from mainline.remote import is_embedded
 
 SECONDS = 6 * 3600.0
 SHOWN = 5
-BOT = {"name": "github-actions[bot]", "email": "41898282+github-actions[bot]@users.noreply.github.com"}
 
 
 def train(*, push: bool, root: Path = Path()) -> bool:
@@ -78,36 +76,6 @@ def _train(*, push: bool, root: Path) -> bool:
     return before != after or bool(git(["status", "--porcelain", "--", "dvc.lock"], root=root))
 
 
-def commit_lock(found: PullRequest, token: str, *, server: str = "https://github.com", root: Path = Path()) -> str:
-    """Commit ``dvc.lock`` to the pull request's own branch when the run changed it; return the resulting head.
-
-    Raises:
-        UserError: the branch lives in another repository, or it moved on while the run was going.
-    """
-    if not git(["status", "--porcelain", "--", "dvc.lock"], root=root):
-        return git(["rev-parse", "HEAD"], root=root).strip()
-    if found.fork:
-        raise UserError(
-            "dvc.lock does not fit, and a run may not write to a fork",
-            "take dvc.lock from this run's artifact (or run `dvc repro`) and commit it to your branch",
-        )
-    short = found.head[:7]
-    message = f"Lock the outputs of {short}\n\nThe pull request's own run trained because dvc.lock did not fit."
-    identity = {f"GIT_{role}_{key.upper()}": value for role in ("AUTHOR", "COMMITTER") for key, value in BOT.items()}
-    git(["commit", "--quiet", f"--message={message}", "--only", "--", "dvc.lock"], root=root, extra=identity)
-    try:
-        # No force: a branch that moved on has its own run, and that one's lock counts.
-        target = f"HEAD:refs/heads/{found.branch}"
-        git(["push", "--quiet", "origin", target], root=root, extra=credentials(token, server))
-    except UserError as error:
-        raise UserError(
-            f"dvc.lock could not be pushed to {found.branch}: {error.problem}",
-            "when the branch moved on, its newer run decides; else run `dvc repro` and commit dvc.lock yourself",
-        ) from error
-    say(f"dvc.lock committed to {found.branch}", "pass")
-    return git(["rev-parse", "HEAD"], root=root).strip()
-
-
 def _pull_data(root: Path) -> None:
     """Fetch the batches that a stage depends on; those nobody asks for stay where they are."""
     pipeline = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8")) or {}
@@ -143,15 +111,3 @@ def _repro(root: Path) -> None:
     )
     if done.returncode != 0:
         raise UserError("the pipeline stopped", "the lines above say what stopped it; `make run` shows the same")
-
-
-def credentials(token: str, server: str) -> dict[str, str]:
-    """Return the environment that lets git push, so that the token stands in no file and on no command line."""
-    if not token:
-        return {}
-    word = base64.b64encode(f"x-access-token:{token}".encode()).decode()
-    return {
-        "GIT_CONFIG_COUNT": "1",
-        "GIT_CONFIG_KEY_0": f"http.{server.rstrip('/')}/.extraheader",
-        "GIT_CONFIG_VALUE_0": f"AUTHORIZATION: basic {word}",
-    }

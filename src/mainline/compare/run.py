@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mainline import console
 from mainline.compare.champion import pinned
-from mainline.compare.git import changed_files, resolve, text_at
+from mainline.compare.git import changed_files, git, resolve, text_at
 from mainline.config import load_settings
 from mainline.files import sha256, write_atomic, write_json
 from mainline.paths import EVALUATION, MODEL, REPORT, REPORT_PAGE, VERDICT, read_plots
@@ -97,7 +97,7 @@ def _document(
         "reasons": [reason.row() for reason in verdict.reasons],
         "case": found.case,
         "against": {"ref": against[0], "commit": against[1]},
-        "head": {"commit": head.sha, "dirty": head.dirty},
+        "head": {"commit": head.sha, "dirty": head.dirty, "tree": git("rev-parse", "HEAD^{tree}", check=False) or None},
         "champion": found.champion,
         "challenger": {
             "model_sha256": sha256(MODEL),

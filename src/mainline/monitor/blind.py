@@ -6,7 +6,8 @@ import re
 
 from mainline.console import say
 from mainline.errors import UserError
-from mainline.monitor.issue_body import REPORT, code, compose, same
+from mainline.markdown import code
+from mainline.monitor.issue_body import REPORT, compose, same
 from mainline.monitor.tracker import LABEL, Issue, Tracker
 
 # Without the model's name: it must be writable when params.yaml cannot be read.

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mainline.config import Monitor
 from mainline.github import fit
+from mainline.markdown import code, plain
 from mainline.monitor.alarms import Point, Signal, Standing, standing
 from mainline.monitor.issue_words import TITLES, causes, command, ways
 
@@ -20,7 +20,6 @@ STATE = "<!-- mainline:state "
 REPORT = "The run's report: "
 LARGEST = 60_000
 WHOLE = 64_000  # ours and a person's together; GitHub takes 65,536
-SAFE = str.maketrans("<>`|", "‹›ʼ¦")  # noqa: RUF001
 SHOWN, MEMBERS, KEPT = 12, 40, 30
 # In the state of a summary: letters of the columns' names together, and what stands for more.
 NAMES, EVERY = 4_000, "*"
@@ -99,20 +98,6 @@ def read_points(text: str) -> list[Point]:
         return [Point.from_dict(item) for item in read_state(text).get("points", [])]
     except (TypeError, ValueError, AttributeError):
         return []
-
-
-def plain(text: str, most: int = 300) -> str:
-    """Return ``text`` on one line, cut to ``most``, without control marks, ``<``, ``>``, backticks and pipes."""
-    visible = "".join(letter if unicodedata.category(letter)[0] != "C" else " " for letter in text)
-    safe = visible.translate(SAFE)
-    shown = " ".join(safe.split())
-    return shown if len(shown) <= most else shown[: most - 1] + "…"
-
-
-def code(text: str, most: int = 300) -> str:
-    """Return :func:`plain` as code; nothing for nothing."""
-    shown = plain(text, most)
-    return f"`{shown}`" if shown else ""
 
 
 def _settled(text: str) -> str:

@@ -11,8 +11,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from mainline.markdown import code
 from mainline.monitor.alarms import SINGLE, Point, Signal, Standing, mark, standing, summary
-from mainline.monitor.issue_body import EVERY, Setting, body, code, compose, read_state, same, title
+from mainline.monitor.issue_body import EVERY, Setting, body, compose, read_state, same, title
 from mainline.monitor.issue_words import APPROVED, labels
 from mainline.monitor.tracker import Issue
 

@@ -59,16 +59,20 @@ class Desk:
         return _pull(self.server.call("POST", "pulls", {**content, "head": branch, "base": "main"}, made))
 
     def judge(self, pull: Pull, branch: str) -> None:
-        """Start the workflow that judges pull requests: one that a workflow's token opens starts nothing by itself."""
+        """Start the workflow that judges pull requests: what a workflow opens has a run that waits for a person."""
         if self.server is not None:
             content = {"ref": branch, "inputs": {"number": str(pull.number)}}
             self.server.call("POST", f"actions/workflows/{WORKFLOW}/dispatches", content)
 
     def judged(self, commit: str) -> bool:
-        """Return whether that workflow has been started for ``commit``."""
+        """Return whether that workflow has been dispatched for ``commit``.
+
+        GitHub also makes a run for the push itself. It waits for a person's approval, so it judges nothing.
+        """
         if self.server is None:
             return True
-        found = self.server.call("GET", f"actions/workflows/{WORKFLOW}/runs?head_sha={commit}&per_page=1")
+        asked = f"head_sha={commit}&event=workflow_dispatch&per_page=1"
+        found = self.server.call("GET", f"actions/workflows/{WORKFLOW}/runs?{asked}")
         return bool(isinstance(found, dict) and found.get("total_count"))
 
     def _file(self, branch: str) -> Path:

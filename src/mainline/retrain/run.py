@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from mainline.config import Settings, load_settings
 from mainline.console import say, working
 from mainline.errors import UserError
+from mainline.markdown import code
 from mainline.retrain import pipeline, words
 from mainline.retrain.approval import LABEL, Approval, NotApproved, approved
 from mainline.retrain.batches import Fresh, Unfit, choose, describe, fetch, put, unknown
@@ -188,7 +189,7 @@ class Job:
         return text if "://" in text else str(self.repository.root / text)
 
     def _end(self, result: Result, reason: str) -> Outcome:
-        self._tell(f"No retraining: {words.cell(reason, 400)}.")
+        self._tell(f"No retraining: {code(reason, 400)}.")
         return Outcome(result, self._branch(None), None, (), None, reason)
 
     def _tell(self, text: str) -> None:

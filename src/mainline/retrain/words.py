@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from mainline.markdown import code
+
 if TYPE_CHECKING:
     from mainline.retrain.approval import Approval
     from mainline.retrain.batches import Fresh
@@ -34,11 +36,11 @@ def body(
     train, test = trained.split["train"], trained.split["test"]
     return "\n".join(
         [
-            f"{issue}Approved by {cell(approval.by)}{since}.",
+            f"{issue}Approved by {code(approval.by)}{since}.",
             "",
             "### Data",
             "",
-            f"From `{cell(source)}`; `data.as_of` moves from {clocks[0]} to **{clocks[1]}**.",
+            f"From {code(source)}; `data.as_of` moves from {clocks[0]} to **{clocks[1]}**.",
             "",
             "| new batch | rows | positives | from | to | sha256 |",
             "|---|---:|---:|---|---|---|",
@@ -60,7 +62,7 @@ def body(
 def opened(pull: Pull, chosen: Sequence[Fresh], trained: Trained) -> str:
     """Return the comment on the issue about a pull request."""
     where = f"#{pull.number}" if pull.number else pull.url
-    names = ", ".join(f"`{cell(item.name)}`" for item in chosen)
+    names = ", ".join(code(item.name) for item in chosen)
     verdict = f" First comparison: {trained.verdict['verdict']}." if trained.verdict else ""
     return f"A retraining is proposed in {where}: {names}.{verdict}"
 
@@ -72,23 +74,23 @@ def unfit(problem: str, fix: str) -> str:
         [
             "**No retraining: the new data are not fit to learn from.** No branch was pushed, no pull request opened.",
             "",
-            *(f"- {cell(line, 600)}" for line in lines),
+            *(f"- {code(line, 600)}" for line in lines),
             "",
-            f"To mend it: {cell(fix, 600)}. Then take the label `retrain-approved` off and put it on again.",
+            f"To mend it: {code(fix, 600)}. Then take the label `retrain-approved` off and put it on again.",
         ]
     )
 
 
 def refused(problem: str, fix: str) -> str:
     """Return the comment on the issue about a label that does not count."""
-    return f"The label was taken off again: {cell(problem, 300)}. To approve: {cell(fix, 300)}."
+    return f"The label was taken off again: {code(problem, 300)}. To approve: {code(fix, 300)}."
 
 
 def stopped(problem: str, fix: str, url: str) -> str:
     """Return the comment on the issue about a retraining that could not be done."""
     page = f" ({url})" if url else ""
-    what = f"The retraining stopped{page}, and nothing was published: {cell(problem, 600)}"
-    return f"{what}\n\nTo mend it: {cell(fix, 600)}. Then take the label off and put it on again."
+    what = f"The retraining stopped{page}, and nothing was published: {code(problem, 600)}"
+    return f"{what}\n\nTo mend it: {code(fix, 600)}. Then take the label off and put it on again."
 
 
 def count(number: int, one: str, many: str = "") -> str:
@@ -96,15 +98,9 @@ def count(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
-def cell(text: str, longest: int = 160) -> str:
-    """Return ``text`` as it may stand in a table: no line break, no bar, no markup of another's, no mention."""
-    plain = text.replace("|", "\\|").replace("<", "&lt;").replace("`", "'").replace("@", "@\u200b")
-    return " ".join(plain.split())[:longest]
-
-
 def _row(item: Fresh) -> str:
     positives = "" if item.positives is None else f"{item.positives:,} ({item.positives / max(item.rows, 1):.1%})"
-    return f"| `{cell(item.name)}` | {item.rows:,} | {positives} | {item.first} | {item.last} | `{item.sha256[:12]}` |"
+    return f"| {code(item.name)} | {item.rows:,} | {positives} | {item.first} | {item.last} | `{item.sha256[:12]}` |"
 
 
 def _span(window: Mapping[str, Any]) -> str:
@@ -131,5 +127,5 @@ def _models(verdict: Mapping[str, Any] | None, base: str) -> list[str]:
     window = verdict["window"]
     span = f", {window['from']} to {window['to']}" if window.get("from") else ""
     about = f"Both on the same {verdict['rows']:,} rows{span}; the champion is that of main at {base[:12]}."
-    first = f"First comparison: **{verdict['verdict']}**: {cell(str(verdict['reason']), 400)}"
+    first = f"First comparison: **{verdict['verdict']}**: {code(str(verdict['reason']), 400)}"
     return [about, "", *(table if metrics else []), first]

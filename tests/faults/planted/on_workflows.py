@@ -33,6 +33,6 @@ WORKFLOWS = [
            "dangerous-triggers"),
     _fault("a branch's name pasted into a script", '"$BASE_COMMIT"', "${{ github.head_ref }}", "zizmor", "zizmor",
            "template-injection"),
-    _fault("a result asked for that no job gives", "needs.check.outputs.docs_only != 'true'",
-           "needs.plan.outputs.docs_only != 'true'", "actionlint", "actionlint", 'property "plan" is not defined'),
+    _fault("a result asked for that no step gives", "steps.check.outcome", "steps.plan.outcome", "actionlint",
+           "actionlint", 'property "plan" is not defined'),
 ]  # fmt: skip
