@@ -34,7 +34,7 @@ GROUND = {
     )
 }
 # Storage is a house of its own beside the pipeline.
-STORAGE = {"mainline.dvc", "mainline.objects", "mainline.plugins", "mainline.remote"}
+STORAGE = {"mainline.dvc", "mainline.embedded", "mainline.objects", "mainline.plugins", "mainline.remote"}
 MEASURES = ("metrics", "bootstrap", "calibration", "slices", "threshold")
 PAGE = ("blocks", "charts", "document")
 TOP = {"mainline.stages", "mainline.summary", "mainline.deliver", "mainline.repro"}

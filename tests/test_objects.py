@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mainline.objects import EMBEDDED, data_outputs, embedded_faults, expand, place, stage_outputs
+from mainline.embedded import embedded_faults
+from mainline.objects import EMBEDDED, data_outputs, expand, place, stage_outputs
 
 TOP = Path(__file__).parents[1]
 
@@ -47,7 +48,10 @@ def test_data_and_an_earlier_list_of_it_are_fine(repo: Path) -> None:
 
 def test_an_output_that_was_pushed_there_is_found(repo: Path) -> None:
     model = put(repo / EMBEDDED, b"model")
-    assert embedded_faults(repo) == [f".dvc/embedded/files/md5/{model[:2]}/{model[2:]} is named by no .dvc file"]
+    assert embedded_faults(repo) == [
+        f".dvc/embedded/files/md5/{model[:2]}/{model[2:]} is named by no .dvc file, "
+        "and is no output that the repository keeps"
+    ]
 
 
 def test_a_folder_of_outputs_that_was_pushed_there_is_found(repo: Path) -> None:

@@ -27,7 +27,7 @@ WRITTEN = {
         "artifacts/serving/serving.json",
         "artifacts/training.json",
     ],
-    "evaluate": ["reports/evaluation.json", "reports/metrics.json"],
+    "evaluate": ["artifacts/check.json", "reports/evaluation.json", "reports/metrics.json"],
 }
 
 

@@ -32,13 +32,14 @@ def ci_begin() -> None:
 
 @ci.command("train")
 def ci_train() -> None:
-    """Run what dvc.lock does not fit, prove the rest; put out the commit to compare with (GITHUB_OUTPUT)."""
+    """Run what dvc.lock does not fit; take or prove the rest; put out the commit to compare with (GITHUB_OUTPUT)."""
     from mainline.ci.event import newest, pull_request, put
     from mainline.ci.train import train
 
     found = pull_request()
-    put(base=newest(found.target) or found.base)
-    put(changed=train(push=False))
+    base = newest(found.target) or found.base
+    put(base=base)
+    put(changed=train(base))
 
 
 @ci.command("lock")

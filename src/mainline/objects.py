@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,11 @@ from typing import Any
 import yaml
 
 from mainline.errors import UserError
+from mainline.files import replace_atomic
+from mainline.paths import CHECK, KEPT
 
 EMBEDDED = Path(".dvc", "embedded")
+KEPT_BYTES = 5_000_000  # of outputs in the repository, at most; above it only check.json is kept there
 
 
 @dataclass(frozen=True)
@@ -92,32 +96,48 @@ def intact(folder: Path, oid: str) -> bool:
         return False
 
 
-def embedded_faults(root: Path) -> list[str]:
-    """Return what is wrong with the remote that is committed in the repository; empty when all is well.
+def model_outputs(root: Path) -> list[Output]:
+    """Return the outputs in ``dvc.lock`` that ``KEPT`` lists: what train, evaluate and card make, no rows."""
+    names = {path.as_posix() for path in KEPT}
+    return [output for output in stage_outputs(root) if output.path in names]
 
-    It may hold the data that ``*.dvc`` names, and earlier lists of the same files; pipeline outputs have no place
-    there.
+
+def kept_outputs(root: Path) -> list[Output]:
+    """Return the outputs that go into the remote inside the repository: those of the model.
+
+    Above ``KEPT_BYTES`` in total it is check.json alone.
     """
-    folder = root / EMBEDDED
-    if not folder.is_dir():
-        return []
-    wanted = expand(data_outputs(root), folder)
-    faults = []
-    for oid, path in wanted.items():
-        if not place(folder, oid).is_file():
-            faults.append(f"{path} ({oid}) is missing")
-        elif not intact(folder, oid):
-            faults.append(f"{path} ({oid}) is damaged: its bytes do not fit its name")
-    for file in sorted(item for item in folder.rglob("*") if item.is_file()):
-        oid = file.parent.name + file.name
-        if oid in wanted or (oid.endswith(".dir") and _earlier_list(folder, oid, wanted)):
-            continue
-        faults.append(f"{file.relative_to(root).as_posix()} is named by no .dvc file")
-    return faults
+    found = model_outputs(root)
+    if sum(int(output.entry.get("size", 0)) for output in found) <= KEPT_BYTES:
+        return found
+    return [output for output in found if output.path == CHECK.as_posix()]
 
 
-def _earlier_list(folder: Path, oid: str, wanted: Mapping[str, str]) -> bool:
-    return intact(folder, oid) and all(item["md5"] in wanted for item in json.loads(place(folder, oid).read_bytes()))
+def bring(outputs: Iterable[Output], source: Path, target: Path) -> list[str]:
+    """Copy the objects behind ``outputs`` that ``source`` holds whole into ``target``; return the ids of those copied.
+
+    Both are folders in DVC's layout. What ``target`` holds whole already is left alone.
+    """
+    copied = []
+    for oid in expand(outputs, source, target):
+        if not intact(target, oid) and intact(source, oid):
+            origin = place(source, oid)
+            replace_atomic(place(target, oid), lambda temporary, origin=origin: shutil.copyfile(origin, temporary))  # type: ignore[misc]
+            copied.append(oid)
+    return copied
+
+
+def md5(path: Path) -> str | None:
+    """Return the MD5 that DVC gives a file, or a folder (then with ``.dir``); None if there is neither."""
+    if path.is_file():
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "md5").hexdigest()
+    if not path.is_dir():
+        return None
+    files = sorted(item for item in path.rglob("*") if item.is_file())
+    listed = [{"md5": md5(item), "relpath": item.relative_to(path).as_posix()} for item in files]
+    ordered = json.dumps(sorted(listed, key=lambda item: str(item["relpath"])), sort_keys=True)
+    return hashlib.md5(ordered.encode(), usedforsecurity=False).hexdigest() + ".dir"
 
 
 def _kept_out(pipeline: Mapping[str, Any]) -> set[str]:

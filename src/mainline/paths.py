@@ -17,6 +17,7 @@ MODEL = Path("artifacts/model.skops")
 PROFILE = Path("artifacts/profile.json")
 TRAINING = Path("artifacts/training.json")
 SERVING = Path("artifacts/serving")  # serving.json, and model.onnx if the model converts
+CHECK = Path("artifacts/check.json")  # the model's scores of fixed rows of TEST
 VALIDATION = Path("reports/validation.json")
 SPLIT = Path("reports/split.json")
 EVALUATION = Path("reports/evaluation.json")
@@ -27,6 +28,11 @@ CARD_PAGE = Path("reports/card.html")
 REPORT = Path("reports/report.md")
 REPORT_PAGE = Path("reports/report.html")
 VERDICT = Path("reports/verdict.json")  # no output of a stage: it holds a latency and depends on another commit
+REPRODUCTION = Path("reports/reproduction.json")  # no output either: it says where the outputs come from
+
+ROW_FILES = (ROWS, TRAIN, TEST)  # they hold rows of the data, so they are kept in storage of one's own alone
+# What the repository itself keeps of a run: all that train, evaluate and card make. No file with rows is among them.
+KEPT = (MODEL, PROFILE, TRAINING, SERVING, CHECK, EVALUATION, METRICS, PLOTS, CARD, CARD_PAGE)
 
 
 def read_inputs() -> dict[str, Any]:

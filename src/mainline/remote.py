@@ -14,7 +14,17 @@ from configobj import ConfigObj
 from mainline import dvc
 from mainline.errors import UserError
 from mainline.files import write_atomic
-from mainline.objects import EMBEDDED, Output, data_outputs, expand, intact, place, stage_outputs
+from mainline.objects import (
+    EMBEDDED,
+    Output,
+    bring,
+    data_outputs,
+    expand,
+    intact,
+    model_outputs,
+    place,
+    stage_outputs,
+)
 from mainline.plugins import PLUGINS, ensure_plugin
 
 ACCEPTED = "s3://bucket/path, gs://bucket/path, azure://container/path, ssh://user@host/path, or an existing folder"
@@ -82,19 +92,24 @@ def verify(*, root: Path = Path(), seconds: float = DAY) -> list[str]:
         raise UserError(".dvc/config: no default remote", "mainline remote URL")
     if "://" not in section["url"]:
         section["url"] = os.path.normpath(root / ".dvc" / section["url"])
-    outputs = data_outputs(root) if is_embedded(root) else [*data_outputs(root), *stage_outputs(root)]
-    cache = _cache(root)
+    stages = _embedded_outputs(root) if is_embedded(root) else stage_outputs(root)
+    outputs, cache = [*data_outputs(root), *stages], _cache(root)
     with dvc.scratch(root, name, section, outputs) as trial:
         count = _read_back(trial, outputs, cache, seconds)
     return [f"{count} objects in {name} were read back and fit their names"]
 
 
 def is_embedded(root: Path = Path()) -> bool:
-    """Return whether the default remote is the one inside the repository, which outputs are never pushed to."""
+    """Return whether the default remote is the one inside the repository, which keeps no rows that were made."""
     settings = ConfigObj(str(root / ".dvc" / "config"), encoding="utf-8")
     name = str(settings.get("core", {}).get("remote"))
     url = settings.get(dvc.heading(name), {}).get("url")
     return url is not None and "://" not in url and (root / ".dvc" / url).resolve() == (root / EMBEDDED).resolve()
+
+
+def _embedded_outputs(root: Path) -> list[Output]:
+    """Return the outputs whose object is in the remote inside the repository."""
+    return [output for output in model_outputs(root) if place(root / EMBEDDED, output.oid).is_file()]
 
 
 def _section(url: str, endpoint_url: str | None, root: Path) -> tuple[dict[str, Any], str]:
@@ -146,6 +161,7 @@ def _local(root: Path, cache: Path, seconds: float) -> tuple[list[Output], list[
             )
     _judge(expand(data, cache), cache, "the local cache", "remove .dvc/cache (it is filled again), then `make data`")
     stages = stage_outputs(root)
+    bring(_embedded_outputs(root), root / EMBEDDED, cache)
     whole = [output for output in stages if all(intact(cache, oid) for oid in expand([output], cache))]
     return [*data, *whole], [output.path for output in stages if output not in whole]
 

@@ -1,4 +1,7 @@
-"""``mainline repro``: DVC's pipeline; data that no stage has taken are not noted in their ``*.dvc`` file."""
+"""``mainline repro``: DVC's pipeline; the repository keeps what came out of it.
+
+Data that no stage has taken are not noted in their ``*.dvc`` file.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from pathlib import Path
 import yaml
 
 from mainline import console
+from mainline.embedded import keep
 from mainline.files import write_atomic
 from mainline.objects import data_outputs
 
@@ -18,12 +22,19 @@ def repro(root: Path = Path()) -> int:
     """Run ``dvc repro`` in ``root`` and return its exit code.
 
     ``dvc repro`` begins by noting data that have changed in their ``*.dvc`` file. If no stage comes to its end with
-    them, the file gets back what it held, and that is said; the data themselves stay as they are.
+    them, the file gets back what it held, and that is said; the data themselves stay as they are. After a run that
+    came to its end the embedded remote keeps the outputs of the model.
+
+    Raises:
+        UserError: the outputs cannot be written into the embedded remote.
     """
     before = {path: path.read_bytes() for path in sorted(root.glob("*.dvc")) if path.is_file()}
     sys.stdout.flush()
     try:
-        return _dvc(root)
+        code = _dvc(root)
+        if code == 0:
+            _keep(root)
+        return code
     finally:
         for path in _refused(before, root):
             write_atomic(path, before[path])
@@ -31,6 +42,13 @@ def repro(root: Path = Path()) -> int:
                 f"{path.name} is as it was, because these data came through no stage; mend them and run the same "
                 f"again, or put them back: `dvc checkout --force {path.name}`"
             )
+
+
+def _keep(root: Path) -> None:
+    kept = keep(root)
+    for text, mark in ((kept.words(), "pass"), (kept.warning(), "warn")):
+        if text:
+            console.say(text, mark)  # type: ignore[arg-type]
 
 
 def _dvc(root: Path) -> int:

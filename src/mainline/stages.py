@@ -11,6 +11,7 @@ from mainline.files import read_json, write_atomic, write_json
 from mainline.paths import (
     CARD,
     CARD_PAGE,
+    CHECK,
     EVALUATION,
     METRICS,
     MODEL,
@@ -148,10 +149,11 @@ def run_train() -> None:
 
 
 def run_evaluate() -> None:
-    """Write reports/evaluation.json, reports/metrics.json and reports/plots."""
+    """Write reports/evaluation.json, reports/metrics.json, reports/plots and artifacts/check.json."""
     from threadpoolctl import threadpool_limits
 
     from mainline.data.split import read_rows
+    from mainline.evaluate.check_rows import check_rows
     from mainline.evaluate.plots import plots
     from mainline.evaluate.run import evaluate, flat_metrics
     from mainline.project import load_project
@@ -164,6 +166,8 @@ def run_evaluate() -> None:
     with console.working(f"measuring on {len(rows):,} rows"), threadpool_limits(1):
         found = evaluate(rows, model, project, settings, training, MODEL.stat().st_size)
         tables = plots(rows, model, project, settings, training)
+        checked = check_rows(rows, model, project, settings, training)
+    write_json(CHECK, checked.document())
     write_json(EVALUATION, found)
     write_json(METRICS, flat_metrics(found))
     for name, table in tables.items():

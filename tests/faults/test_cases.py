@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from planted.plants import lock
+from planted.plants import lock, on_main, several
 from planted.site import CODES, Site
 from planted.ways import step
+
+from mainline.objects import EMBEDDED, place
 
 pytestmark = pytest.mark.slow
 
@@ -91,8 +93,8 @@ def test_more_data_beat_the_champion(change: Site) -> None:
 def test_a_champion_that_is_in_no_cache_is_built_again(change: Site) -> None:
     old = change.pinned("artifacts/model.skops")
     other_params(change)
-    held = change.folder / ".dvc" / "cache" / "files" / "md5" / old[:2] / old[2:]
-    held.unlink()
+    on_main(lambda site: place(site.folder / EMBEDDED, old).unlink())(change)
+    place(change.folder / ".dvc" / "cache", old).unlink()
     # And a work tree that a crash has left behind, damaged
     commit = change.git("rev-parse", "main")
     left = change.folder / ".mainline" / "champion" / commit
@@ -103,15 +105,24 @@ def test_a_champion_that_is_in_no_cache_is_built_again(change: Site) -> None:
     assert not left.exists()
 
 
+def test_a_champion_that_only_the_repository_has_is_taken_from_there(change: Site) -> None:
+    """A fresh runner: nothing of main's is in its cache, and nothing is trained again."""
+    old = change.pinned("artifacts/model.skops")
+    other_params(change)
+    for oid in (old, change.pinned("artifacts/train.parquet")):
+        place(change.folder / ".dvc" / "cache", oid).unlink()
+    verdict, _ = compare(change, "promote")
+    assert (verdict["champion"]["source"], verdict["champion"]["reproduced"]) == ("remote", None)
+    assert blocked(verdict) == {}
+
+
 def test_a_champion_that_cannot_be_built_again_holds(change: Site) -> None:
     real = change.pinned("artifacts/model.skops")
-    change.git("checkout", "--quiet", "main")
-    lock("artifacts/model.skops")(change)
-    change.commit("Forged")
-    change.git("checkout", "--quiet", "change")
+    on_main(several(lock("artifacts/model.skops"), lock("artifacts/check.json")))(change)
     verdict, _ = compare(change, "hold")
     assert verdict["case"] == "champion not reproducible"
     assert f"the lock pins {'b' * 32}, building it again gives {real}" in verdict["reason"]
+    assert f"artifacts/check.json ({'b' * 32}) is in no cache or remote" in verdict["reason"]
     assert verdict["champion"]["reproduced"] is False
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from mainline import dvc
 from mainline.compare.champion import Pinned, pinned, worktree
 from mainline.compare.git import git
-from mainline.compare.integrity import md5
 from mainline.errors import UserError
+from mainline.objects import md5
 from mainline.paths import EVALUATION, METRICS, PROFILE, TRAINING
 from mainline.release.ledger import Deploy
 from mainline.release.restore import outputs

@@ -29,13 +29,16 @@ SECONDS = 3600.0
 def make(deploy: Deploy, server: GitHub, root: Path = Path()) -> Release:
     """Return the release of this commit, built of the outputs that its lock pins and entered into the ledger.
 
+    Where they are in no cache or remote they are made again; other bytes are released if the model gives the same
+    scores, and the manifest and the ledger say so.
+
     Its verdict is that of the merged pull request. Only the entry is written by a process that holds a key; the
     project's code runs without one.
 
     Raises:
         UserError: the commit may not become a release, or its outputs cannot be had.
     """
-    outputs(root)
+    outputs(root, other_bytes=True)
     command = [sys.executable, "-m", "mainline.cli", "release", "build", "--no-ledger"]
     sys.stdout.flush()
     done = subprocess.run(

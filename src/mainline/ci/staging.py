@@ -21,8 +21,8 @@ from mainline.ci.ledger import by
 from mainline.compare.scoring import environment
 from mainline.config import load_settings
 from mainline.errors import UserError
+from mainline.evaluate.check_rows import apart
 from mainline.files import read_json
-from mainline.release.golden import apart
 from mainline.release.ledger import Deploy, Transition
 from mainline.release.store import Release
 from mainline.rollout.contract import ask, check_golden, connected, key_in, ready

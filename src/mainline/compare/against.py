@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from mainline.compare.bound import Bound
     from mainline.compare.verdict import Case
+    from mainline.evaluate.check_rows import Compared
 
 QUESTION = (("data", "label"), ("model", "task"), ("data", "positive"), ("data", "id"), ("data", "time"))
 
@@ -37,6 +38,7 @@ class Found:
     data: Mapping[str, Any] | None = None
     training: Mapping[str, Any] | None = None
     same: bool = False  # model and evaluation are the champion's, byte for byte
+    proof: Compared | None = None  # of a champion that was built again with other bytes
 
 
 def hold_against(challenger: Challenger, want: Pinned | None) -> Found:
@@ -45,7 +47,7 @@ def hold_against(challenger: Challenger, want: Pinned | None) -> Found:
     Raises:
         UserError: git or DVC fails in a way that says nothing of the champion.
     """
-    from mainline.compare.integrity import md5
+    from mainline.objects import md5
 
     if want is None:
         return Found(
@@ -65,8 +67,8 @@ def hold_against(challenger: Challenger, want: Pinned | None) -> Found:
         try:
             champion = provide(want, tree, cache)
         except NotReproducible as error:
-            facts = {"source": "rebuilt", "reproduced": False, "model_sha256": None}
-            return Found("champion not reproducible", str(error), _champion_facts(want, {}, facts))
+            facts = {"source": "rebuilt", "reproduced": False, "model_sha256": None, "proof": _row(error.proof)}
+            return Found("champion not reproducible", str(error), _champion_facts(want, {}, facts), proof=error.proof)
         return _measure(challenger, want, champion)
 
 
@@ -116,6 +118,10 @@ def _champion_facts(want: Pinned, inputs: Mapping[str, Any], facts: dict[str, An
     }
 
 
+def _row(proof: Compared | None) -> dict[str, Any] | None:
+    return proof.row() if proof else None
+
+
 def _measure(challenger: Challenger, want: Pinned, champion: Champion) -> Found:
     from mainline.compare.gates import relative, unseen_gate
     from mainline.compare.paired import compared
@@ -126,8 +132,13 @@ def _measure(challenger: Challenger, want: Pinned, champion: Champion) -> Found:
     theirs = {key: read_json(path) if (path := champion.path(name)) else None for key, name in names.items()}
     trained = champion.path(TRAIN)
     rebuilt = True if champion.source == "rebuilt" else None
-    facts = {"source": champion.source, "reproduced": rebuilt, "model_sha256": sha256(champion.root / MODEL)}
-    found = Found("compared", "", _champion_facts(want, theirs, facts))
+    facts = {
+        "source": champion.source,
+        "reproduced": rebuilt,
+        "model_sha256": sha256(champion.root / MODEL),
+        "proof": _row(champion.proof),
+    }
+    found = Found("compared", "", _champion_facts(want, theirs, facts), proof=champion.proof)
     found.data, found.training = theirs["validation"], theirs["training"]
     settings = challenger.settings
     seen, note = seen_rows(

@@ -1,7 +1,8 @@
 """The champion: the model that another commit's ``dvc.lock`` pins, in a work tree of that commit.
 
-Its files come from the cache, else the remote, else they are built again by that commit's own code. Only bytes whose
-MD5 stands in that lock are taken; metrics files of the champion are never read.
+Its files come by their hashes, from the cache, from the embedded remote of that commit or from the default remote; else
+they are built again by that commit's own code. What is built again counts if its bytes have the MD5 in that lock, or if
+it gives the scores in the check.json that this lock names. Metrics files of the champion are never read.
 """
 
 from __future__ import annotations
@@ -21,11 +22,14 @@ from configobj import ConfigObj
 
 from mainline import child, dvc
 from mainline.compare.git import git, text_at
+from mainline.compare.reproduce import NoProof, apart, prove, reference
 from mainline.compare.scoring import environment
 from mainline.errors import UserError
+from mainline.evaluate.check_rows import Compared
 from mainline.files import replace_atomic
-from mainline.objects import data_outputs, intact, place
+from mainline.objects import EMBEDDED, bring, data_outputs, intact, place, stage_outputs
 from mainline.paths import MODEL, SPLIT, TRAIN, TRAINING, VALIDATION
+from mainline.remote import is_embedded
 
 FOLDER = Path(".mainline", "champion")
 NEEDED = (MODEL, TRAINING)
@@ -36,7 +40,14 @@ Source = Literal["cache", "remote", "rebuilt"]
 
 
 class NotReproducible(Exception):
-    """The champion's commit does not give the model that its lock pins; the text has both hashes, or the reason."""
+    """The champion's commit does not give the model that its lock pins; the text has both hashes, or the reason.
+
+    ``proof`` has the scores of the check rows, if they could be compared.
+    """
+
+    def __init__(self, text: str, proof: Compared | None = None) -> None:
+        super().__init__(text)
+        self.proof = proof
 
 
 @dataclass(frozen=True)
@@ -54,12 +65,16 @@ class Pinned:
 
 @dataclass(frozen=True)
 class Champion:
-    """A work tree of the champion's commit with its model and training facts in place."""
+    """A work tree of the champion's commit with its model and training facts in place.
+
+    ``proof``: the model was built again with other bytes, and these are its scores of the check rows.
+    """
 
     commit: str
     root: Path
     source: Source
     files: frozenset[str] = field(default_factory=frozenset)
+    proof: Compared | None = None
 
     def path(self, relative: Path) -> Path | None:
         """Return where one of the champion's files stands, None if it could not be had."""
@@ -129,17 +144,22 @@ def provide(want: Pinned, tree: Path, cache: Path) -> Champion:
     source: Source = "cache"
     if _absent(want, cache, paths):
         source = "remote"
+        bring(stage_outputs(tree), tree / EMBEDDED, cache)
         # Each by itself: one that the remote lacks must not keep the others from coming.
-        for path in _absent(want, cache, paths):
+        for path in [] if is_embedded(tree) else _absent(want, cache, paths):
             dvc.run(["fetch", "--quiet", path], tree, SECONDS, "the champion's files")
+    proof = None
     if _absent(want, cache, map_posix(NEEDED)):
         source = "rebuilt"
-        _rebuild(want, tree)
+        proof = _rebuild(want, tree, cache)
+    elif _absent(want, cache, paths):
+        _rows_again(tree)
     have = [path for path in paths if intact(cache, want.outputs[path])]
     for path in have:
         origin = place(cache, want.outputs[path])
         replace_atomic(tree / path, lambda temporary, origin=origin: shutil.copyfile(origin, temporary))  # type: ignore[misc]
-    return Champion(want.commit, tree, source, frozenset(have))
+    # With other bytes the model in the tree is the one that was built there.
+    return Champion(want.commit, tree, source, frozenset([*have, *map_posix(NEEDED)]), proof)
 
 
 def map_posix(paths: Sequence[Path]) -> list[str]:
@@ -170,30 +190,55 @@ def _absent(want: Pinned, cache: Path, paths: Sequence[str]) -> list[str]:
     return [path for path in paths if not intact(cache, want.outputs[path])]
 
 
-def _rebuild(want: Pinned, tree: Path) -> None:
+def _rebuild(want: Pinned, tree: Path, cache: Path) -> Compared | None:
     """Run the champion's own pipeline up to the model; its outputs go into the shared cache.
+
+    Return None if the bytes are those that the lock pins, else how far its scores are from those of the lock's
+    check.json.
 
     Raises:
         NotReproducible: it fails, or gives another model than the lock pins.
     """
-    command = [sys.executable, "-m", "dvc", "repro", "--no-run-cache", "train"]
+    failure = _again(tree, "train")
+    if failure:
+        raise NotReproducible(f"building it again {failure}")
+    found = _locked(tree / "dvc.lock")
+    differ = [path for path in map_posix(NEEDED) if found.get(path) != want.outputs[path]]
+    if not differ:
+        return None
+    path = differ[0]
+    what = f"{path}: the lock pins {want.outputs[path]}, building it again gives {found.get(path, 'nothing')}"
+    try:
+        proof = prove(reference(want.outputs, cache, tree), want.outputs, tree)
+    except NoProof as error:
+        raise NotReproducible(f"{what}; the predictions could not be compared: {error}") from error
+    if not proof.equal:
+        raise NotReproducible(f"{what}; {apart(proof)}", proof)
+    return proof
+
+
+def _rows_again(tree: Path) -> None:
+    """Make the champion's rows again, without training: they tell which test rows it has seen.
+
+    Only rows whose bytes have the hash in the lock are used, so a failure here leads to what lacking rows lead to.
+    """
+    _again(tree, "split")
+
+
+def _again(tree: Path, stage: str) -> str:
+    """Run the pipeline in ``tree`` up to ``stage``; return an empty text, or why it did not get there."""
+    command = [sys.executable, "-m", "dvc", "repro", "--no-run-cache", stage]
     data = [sys.executable, "-m", "dvc", "pull", *data_read(tree)]
     for step in (data, command) if data_read(tree) else (command,):
         try:
             done = child.run(step, tree, seconds=SECONDS, environment=environment(tree))
-        except subprocess.TimeoutExpired as error:
-            raise NotReproducible(f"building it again took more than {SECONDS:.0f} seconds") from error
+        except subprocess.TimeoutExpired:
+            return f"took more than {SECONDS:.0f} seconds"
         if done.returncode != 0:
             lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
             errors = [line for line in lines if line.startswith(("✗", "ERROR"))] or lines[-1:]
-            raise NotReproducible(f"building it again failed: {' / '.join(errors)[:300]}")
-    found = _locked(tree / "dvc.lock")
-    differ = [path for path in map_posix(NEEDED) if found.get(path) != want.outputs[path]]
-    if differ:
-        path = differ[0]
-        raise NotReproducible(
-            f"{path}: the lock pins {want.outputs[path]}, building it again gives {found.get(path, 'nothing')}"
-        )
+            return f"failed: {' / '.join(errors)[:300]}"
+    return ""
 
 
 def _locked(lock: Path) -> dict[str, str]:

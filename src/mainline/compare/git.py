@@ -58,3 +58,15 @@ def changed_files(commit: str, *paths: str, root: Path = Path()) -> list[str]:
     tracked = git("diff", "--name-only", "-z", commit, "--", *paths, root=root)
     fresh = git("ls-files", "--others", "--exclude-standard", "-z", "--", *paths, root=root)
     return sorted(set(filter(None, f"{tracked}\0{fresh}".split("\0"))))
+
+
+def blob(commit: str, path: str, root: Path = Path()) -> bytes | None:
+    """Return the bytes of a file of ``commit``, None if it has none."""
+    command = ["git", "--no-optional-locks", "cat-file", "blob", f"{commit}:{path}"]
+    try:
+        done = subprocess.run(
+            command, cwd=root, stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from configobj import ConfigObj
 from mainline import dvc
 from mainline.compare.champion import cache_folder, data_read
 from mainline.errors import UserError
-from mainline.objects import EMBEDDED, Output, data_outputs, expand, intact, stage_outputs
+from mainline.objects import EMBEDDED, Output, data_outputs, expand, intact, md5, model_outputs, place, stage_outputs
 from mainline.remote import is_embedded
 
 SECONDS = 900.0
@@ -31,15 +31,19 @@ class Finding:
     note: str = ""
 
 
-def lock_integrity(root: Path = Path()) -> Finding:
-    """Return where ``dvc.lock`` differs from code, data, params and outputs on disk; every output is hashed anew."""
+def lock_integrity(root: Path = Path(), but: Mapping[str, str] | None = None) -> Finding:
+    """Return where ``dvc.lock`` differs from code, data, params and outputs on disk; every output is hashed anew.
+
+    ``but`` has the MD5s, by path, of outputs that may have other bytes than the lock pins: these very bytes.
+    """
+    but = but or {}
     outputs = stage_outputs(root)
     if not outputs:
         return Finding(("there is no dvc.lock with outputs",))
     faults = [
         f"{out.path}: dvc.lock pins {out.oid}, on disk is {found or 'nothing'}"
         for out in outputs
-        if (found := md5(root / out.path)) != out.oid
+        if (found := md5(root / out.path)) != but.get(out.path, out.oid)
     ]
     done = dvc.run(["status", "--json"], root, SECONDS)
     try:
@@ -50,16 +54,18 @@ def lock_integrity(root: Path = Path()) -> Finding:
     for stage, changes in stages.items():
         if stage.endswith(".dvc") and stage not in read:
             continue  # data that the pipeline does not read: need not be here
-        faults += [f"{stage}: {text}" for change in changes for text in _sentences(change, root)]
+        faults += [f"{stage}: {text}" for change in changes for text in _sentences(change, root, set(but))]
     return Finding(tuple(dict.fromkeys(faults)), note=f"{len(outputs)} outputs hashed")
 
 
-def _sentences(change: Any, root: Path) -> list[str]:
+def _sentences(change: Any, root: Path, but: Set[str]) -> list[str]:
     if not isinstance(change, dict):
         return [str(change)]
     found = []
     for kind, items in change.items():
         for path, state in items.items() if isinstance(items, dict) else ():
+            if kind in ("changed outs", "changed deps") and path in but:
+                continue  # its bytes were looked at above
             if kind == "changed deps" and "params" not in str(path) and not (root / path).exists():
                 found.append(f"{path} is not there")
             elif isinstance(state, dict):
@@ -69,23 +75,11 @@ def _sentences(change: Any, root: Path) -> list[str]:
     return found
 
 
-def md5(path: Path) -> str | None:
-    """Return the MD5 that DVC gives a file, or a folder (then with ``.dir``); None if there is neither."""
-    if path.is_file():
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "md5").hexdigest()
-    if not path.is_dir():
-        return None
-    files = sorted(item for item in path.rglob("*") if item.is_file())
-    listed = [{"md5": md5(item), "relpath": item.relative_to(path).as_posix()} for item in files]
-    ordered = json.dumps(sorted(listed, key=lambda item: str(item["relpath"])), sort_keys=True)
-    return hashlib.md5(ordered.encode(), usedforsecurity=False).hexdigest() + ".dir"
-
-
 def remote_integrity(root: Path = Path()) -> Finding:
     """Return what the default remote lacks of all that ``*.dvc`` and ``dvc.lock`` name.
 
-    The remote inside the repository holds data only, so there the outputs of the pipeline are not asked for.
+    The remote inside the repository must hold the data. What it holds of the model's outputs must be whole; those that
+    it lacks are put there by `mainline repro` and by the pull request's run.
     """
     data, cache = data_outputs(root), cache_folder(root)
     if is_embedded(root):
@@ -94,7 +88,14 @@ def remote_integrity(root: Path = Path()) -> Finding:
         faults = [f"{item} is not in the embedded remote, or damaged" for item in lacking]
         if faults:
             faults[0] += " (data of your own need storage of your own: `make remote URL=…`, commit .dvc/config)"
-        return Finding(tuple(faults))
+        kept = expand(model_outputs(root), folder).items()
+        there = [(oid, path) for oid, path in kept if place(folder, oid).is_file()]
+        damaged = [
+            f"{path} ({oid}) is damaged in the embedded remote" for oid, path in there if not intact(folder, oid)
+        ]
+        if damaged:
+            damaged[0] += " (`mainline repro` puts it back)"
+        return Finding((*faults, *damaged), note=f"{len(there)} objects of outputs are kept in the repository")
     config = ConfigObj(str(root / ".dvc" / "config"), encoding="utf-8")
     local = ConfigObj(str(root / ".dvc" / "config.local"), encoding="utf-8")
     name = str(local.get("core", {}).get("remote") or config.get("core", {}).get("remote") or "")

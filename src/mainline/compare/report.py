@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from mainline.compare import report_changes, report_plots, report_results
+from mainline.compare.report_made import made, rebuilt
 from mainline.compare.report_words import Section, View, commit, finite, part, parts, text, value_of
 from mainline.evaluate.blocks import (
     Badge,
@@ -44,8 +45,8 @@ SOURCES = {"cache": "from the cache", "remote": "from the remote", "rebuilt": "r
 CASES = {
     "first model": "There is no champion to compare with: this model is held against the bounds in params.yaml alone.",
     "identical model": "Champion and challenger are the same file, byte for byte: merging this changes no prediction.",
-    "champion not reproducible": "The champion is in no cache or remote, and rebuilding it gave another model than its "
-    "lock names. Nothing can be held against it.",
+    "champion not reproducible": "The champion is in no cache or remote, and building it again gave another model than "
+    "its lock names. There is nothing to compare the challenger with.",
     "champion saw test rows": "The champion was trained on rows of this test window. Its numbers would flatter it, "
     "so no comparison is made.",
     "champion cannot score": "The champion gives no predictions for these rows, so no comparison is made.",
@@ -137,6 +138,9 @@ def _context(view: View) -> list[Section]:
     if case:
         blocks.append(Paragraph(Strong(case)))
     blocks.append(Paragraph(_sentence(view)))
+    line = made(view)
+    if line:
+        blocks.append(Paragraph(coded(line)))
     tiles = _tiles(view)
     if tiles:
         blocks.append(Tiles(tiles))
@@ -209,16 +213,15 @@ def _links(links: Mapping[str, str]) -> tuple[Piece, ...]:
 
 def _models(view: View) -> Table:
     old, new = part(view.verdict, "champion"), part(view.verdict, "challenger")
-    head, reproduced = part(view.verdict, "head"), old.get("reproduced")
+    head = part(view.verdict, "head")
     source = SOURCES.get(str(old.get("source")), text(old.get("source"), 40))
-    made = NONE if reproduced is None else "reproduced: the lock's hash" if reproduced else "NOT the lock's hash"
     rows: list[tuple[Inline, ...]] = [
         ("commit", commit(old.get("commit")), commit(head.get("commit"))),
         ("model sha256", commit(old.get("model_sha256")), commit(new.get("model_sha256"))),
         ("trained to", text(old.get("trained_to"), 30), text(new.get("trained_to"), 30)),
         ("training rows", number(finite(old.get("rows"))), number(finite(new.get("rows")))),
         ("taken", source, "from this commit"),
-        ("rebuilt gives", made, NONE),
+        ("rebuilt gives", rebuilt(old), NONE),
     ]
     if not old:
         return Table(("", "challenger"), tuple((row[0], row[2]) for row in rows[:4]), folded="the model")

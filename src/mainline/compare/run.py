@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from mainline.compare.against import Found
     from mainline.compare.bound import Bound
     from mainline.compare.challenger import Challenger
-    from mainline.compare.verdict import Verdict
+    from mainline.compare.reproduce import Reproduction
+    from mainline.compare.verdict import Reason, Verdict
 
 
 def run_compare(against: str = "") -> int:
@@ -30,6 +31,7 @@ def run_compare(against: str = "") -> int:
     from mainline.compare.challenger import measure, own_gates
     from mainline.compare.changes import notes
     from mainline.compare.report import render
+    from mainline.compare.reproduce import written
     from mainline.compare.verdict import decide
 
     for path in (VERDICT, REPORT, REPORT_PAGE):
@@ -43,14 +45,29 @@ def run_compare(against: str = "") -> int:
         found = hold_against(challenger, want)
         gates = own_gates(challenger, found.numbers, found.same)
     changes = _changes(challenger, commit, found)
-    verdict = decide(found.case, found.said, [*found.gates, *gates], notes(changes))
+    made = written()
+    verdict = decide(found.case, found.said, [*found.gates, *gates], [*_reproduced(found, made), *notes(changes)])
     document = _document(verdict, found, challenger, (ref, commit), [*found.gates, *gates], changes)
+    document["reproduction"] = made.row() if made else None
     write_json(VERDICT, document)
     markdown, page = render(document, read_plots())
     write_atomic(REPORT, markdown)
     write_atomic(REPORT_PAGE, page)
     _show(document)
     return verdict.exit_code
+
+
+def _reproduced(found: Found, made: Reproduction | None) -> list[Reason]:
+    """Return one note for each model that was built again with other bytes."""
+    from mainline.compare.reproduce import other_bytes
+    from mainline.compare.verdict import Reason
+
+    notes = []
+    if made and made.case in ("other bytes", "not compared"):
+        notes.append(Reason("note", "dvc.lock", f"dvc.lock: {made.sentence()}; it names the outputs of this run now"))
+    if found.proof and found.proof.equal:
+        notes.append(Reason("note", "champion", f"champion: {other_bytes(found.proof)}"))
+    return notes
 
 
 def _changes(challenger: Challenger, commit: str, found: Found) -> dict[str, Any]:

@@ -46,7 +46,8 @@ def predict_rows(rows: Path, out: Path, latency: Path | None = None) -> None:
     from threadpoolctl import threadpool_limits
 
     from mainline.config import load_settings
-    from mainline.data.split import features_of, read_rows
+    from mainline.data.split import read_rows
+    from mainline.evaluate.check_rows import as_asked
     from mainline.evaluate.latency import measure
     from mainline.paths import MODEL
     from mainline.project import load_project, scores
@@ -54,8 +55,7 @@ def predict_rows(rows: Path, out: Path, latency: Path | None = None) -> None:
 
     settings = load_settings()
     project = load_project(settings.project)
-    hidden = {name for name, marks in project.marks.items() if marks.known == "after"} | {settings.data.label}
-    frame = features_of(read_rows(rows)).drop(columns=list(hidden), errors="ignore")
+    frame = as_asked(read_rows(rows), project, settings)
     model = load_model(MODEL, project.trusted)
     with threadpool_limits(1):
         found = np.asarray(scores(model, frame), dtype=np.float64)

@@ -15,8 +15,9 @@ from mainline import dvc
 from mainline.address import shown
 from mainline.doctor.found import Check, Found, NotSeen, broken, gap, ok
 from mainline.doctor.sight import Sight
+from mainline.embedded import embedded_faults
 from mainline.errors import UserError
-from mainline.objects import data_outputs, embedded_faults, expand, place, stage_outputs
+from mainline.objects import data_outputs, expand, place, stage_outputs
 from mainline.plugins import PLUGINS
 from mainline.remote import is_embedded
 
@@ -36,7 +37,7 @@ def remote(sight: Sight) -> Found:
     if not url:
         return broken(f"{name}: is the default remote, and has no URL", f"dvc remote modify {name} url URL")
     if is_embedded(sight.root):
-        return gap("embedded: built in, for the data alone; outputs are in no remote and made again", MOVE)
+        return gap("embedded: built in, for the example's data and the outputs of small models", MOVE)
     scheme, found, _ = url.partition("://")
     if found and scheme in PLUGINS:
         plugin = re.split(r"[^\w-]", PLUGINS[scheme])[0]

@@ -22,7 +22,7 @@ from mainline.paths import CARD as CARD_SOURCE
 from mainline.paths import CARD_PAGE as PAGE_SOURCE
 from mainline.paths import EVALUATION, MODEL, SERVING, TEST, TRAINING, VALIDATION
 from mainline.release import bento, sbom, store
-from mainline.release.fitness import check_fitness
+from mainline.release.fitness import check_fitness, reproduced
 from mainline.release.identity import LENGTH, covered, digests, listing, of, release_id
 from mainline.release.ledger import Deploy, Entry, Transition
 from mainline.release.store import Release
@@ -127,6 +127,9 @@ def _fill(folder: Path, root: Path, project: str, name: str, parts: dict[str, st
         | {key: versions[key] for key in SHOWN if key in versions},
         "files": listing(folder),
     }
+    again = reproduced(root)
+    if again:
+        manifest["reproduced"] = again.sentence()
     write_json(folder / store.MANIFEST, manifest)
 
 
@@ -212,6 +215,8 @@ def enter(
     )
     evidence = {"created": release.manifest["created"], "bento": release.manifest["bento"],
                 "verdict": str(verdict["reason"])}  # fmt: skip
+    if release.manifest.get("reproduced"):
+        evidence["reproduced"] = str(release.manifest["reproduced"])
     if verdict.get("source"):
         evidence["verdict_source"] = str(verdict["source"])
     built = Transition(release.id, "staging", "built", actor(root), subject or "built", evidence=evidence)

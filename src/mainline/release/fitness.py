@@ -6,12 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+from mainline.compare.champion import cache_folder
 from mainline.compare.git import changed_files, git
-from mainline.compare.integrity import lock_integrity
+from mainline.compare.integrity import Finding, lock_integrity
+from mainline.compare.reproduce import NoProof, Reproduction, apart, prove, reference, written
 from mainline.errors import UserError
 from mainline.files import read_json, sha256
 from mainline.objects import stage_outputs
-from mainline.paths import CARD, CARD_PAGE, EVALUATION, MODEL, SPLIT, TEST, TRAINING, VALIDATION, VERDICT
+from mainline.paths import CARD, CARD_PAGE, EVALUATION, KEPT, MODEL, SPLIT, TEST, TRAINING, VALIDATION, VERDICT
 
 NEEDED = (MODEL, TRAINING, TEST, VALIDATION, SPLIT, EVALUATION, CARD, CARD_PAGE)
 FILES = ("params.yaml", "dvc.yaml", "requirements.lock", "bentofile.yaml")
@@ -39,6 +41,8 @@ def check_fitness(root: Path = Path()) -> dict[str, Any] | None:
     if missing:
         raise UserError(f"{_few(missing)}: not there", "run `dvc repro` (or `dvc pull`) first")
     found = lock_integrity(root)
+    if found.faults and _other_bytes(root):
+        found = Finding()
     if found.faults or not found.known:
         raise UserError(
             f"dvc.lock does not match this work tree: {_few(found.faults)}",
@@ -53,6 +57,44 @@ def check_fitness(root: Path = Path()) -> dict[str, Any] | None:
             f"{EVALUATION}: gates not passed: {_few(failed)}", "mend the model, or move the bound in a pull request"
         )
     return _verdict(root)
+
+
+def reproduced(root: Path = Path()) -> Reproduction | None:
+    """Return what says that the model on disk was built again with other bytes than ``dvc.lock`` pins, None if it was
+    not. :func:`check_fitness` does not believe it: it compares the model's scores anew.
+    """
+    found, pinned = written(root), {output.path: output.oid for output in stage_outputs(root)}
+    if (
+        found is None
+        or found.case != "other bytes"
+        or found.outputs.get(MODEL.as_posix()) == pinned.get(MODEL.as_posix())
+    ):
+        return None
+    return found
+
+
+def _other_bytes(root: Path) -> bool:
+    """Return whether all that differs from the lock are outputs of a model that was built again, and is the same.
+
+    Raises:
+        UserError: its scores of the check rows are others.
+    """
+    made = reproduced(root)
+    if made is None:
+        return False
+    kept = {path.as_posix() for path in KEPT}
+    pinned = {output.path: output.oid for output in stage_outputs(root)}
+    if lock_integrity(root, {path: oid for path, oid in made.outputs.items() if path in kept}).faults:
+        return False
+    try:
+        proof = prove(reference(pinned, cache_folder(root), root), pinned, root)
+    except NoProof as error:
+        raise UserError(
+            f"{MODEL}: has other bytes than dvc.lock pins, and {error}", "`dvc checkout --force`"
+        ) from error
+    if not proof.equal:
+        raise UserError(f"{MODEL}: has other bytes than dvc.lock pins, and {apart(proof)}", "`dvc checkout --force`")
+    return True
 
 
 def _verdict(root: Path) -> dict[str, Any] | None:

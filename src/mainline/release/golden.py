@@ -7,15 +7,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mainline.data.redact import redact
+from mainline.evaluate.check_rows import TOLERANCE, places, public
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from mainline.project import Marks, Project
 
-ROWS = 300
-CATEGORIES = 50  # a column with more values than that has no categories
-TOLERANCE = 1e-6
 DIGITS = 10  # of an answer: far below the tolerance, and above what another processor may round otherwise
 
 
@@ -24,9 +22,9 @@ def golden(
 ) -> dict[str, Any]:
     """Return the content of golden.json: requests, the answers to them, and how far another answer may be off.
 
-    The requests are the rows of :func:`places`; those that were added for a rare value are marked ``rare`` and stand
-    last. A column that is marked personal carries a stand-in that is the same in all rows; the answers are those to the
-    request as it stands.
+    The requests are the rows that ``places`` of check_rows.py chooses; those that were added for a rare value are
+    marked ``rare`` and come last. A column that is marked personal carries a stand-in that is the same in all rows; the
+    answers are those to the request with it.
 
     Args:
         rows: raw test rows.
@@ -41,7 +39,7 @@ def golden(
 
     columns = [str(name) for name in training["columns"]]
     personal = [name for name in columns if project.marks[name].pii != "keep"]
-    spread, rare = places(rows[[name for name in columns if name not in personal]])
+    spread, rare = places(rows[public(columns, project)])
     chosen = (
         rows[columns]
         .iloc[spread + rare]
@@ -62,29 +60,6 @@ def golden(
     }
 
 
-def places(rows: pd.DataFrame) -> tuple[list[int], list[int]]:
-    """Return the positions of ``ROWS`` rows evenly spread, and those of the rows that they would miss, each in order.
-
-    The latter are, of every column, the first row with each value that the former lack (also with none), or of a column
-    with more than ``CATEGORIES`` values those with none, the smallest and the largest. A feature that is wrong for a
-    rare value alone is wrong in no row but a rare one.
-    """
-    import numpy as np
-    import pandas as pd
-
-    spread = np.unique(np.linspace(0, len(rows) - 1, min(ROWS, len(rows))).astype(int))
-    rare: set[int] = set()
-    for name in rows.columns:
-        column = rows[name].reset_index(drop=True)
-        first = column.drop_duplicates()  # a missing value is one of them
-        if len(first) > CATEGORIES:
-            known = first.dropna()
-            ends = {known.idxmin(), known.idxmax()} if not pd.api.types.is_string_dtype(known) else set()
-            first = first[first.isna() | first.index.isin(ends)]
-        rare |= set(first.index[~first.isin(column.iloc[spread])].tolist())
-    return spread.tolist(), sorted(rare)
-
-
 def answer(value: Any, training: Mapping[str, Any], threshold: float) -> dict[str, Any]:
     """Return a prediction as the service gives it."""
     import numpy as np
@@ -95,11 +70,6 @@ def answer(value: Any, training: Mapping[str, Any], threshold: float) -> dict[st
         return {"probability": round(float(value), DIGITS), "decision": bool(value >= threshold)}
     named = dict(zip(map(str, training["classes"]), (round(float(part), DIGITS) for part in value), strict=True))
     return {"probabilities": named, "decision": max(named, key=lambda name: named[name])}
-
-
-def apart(found: float, wanted: float) -> float:
-    """Return how far an answer is off: relative where ``wanted`` is beyond 1, as when the fast path was proven."""
-    return abs(found - wanted) / max(abs(wanted), 1.0)
 
 
 def plain(value: Any) -> Any:

@@ -8,12 +8,15 @@ import tempfile
 from pathlib import Path
 
 from mainline import dvc
-from mainline.compare.champion import worktree
+from mainline.compare.champion import cache_folder, worktree
 from mainline.compare.git import git
-from mainline.compare.integrity import md5
+from mainline.compare.reproduce import NoProof, Reproduction, apart, prove, reference
 from mainline.compare.scoring import environment
+from mainline.console import warn
 from mainline.errors import UserError
-from mainline.objects import data_outputs, stage_outputs
+from mainline.files import write_atomic
+from mainline.objects import EMBEDDED, bring, data_outputs, md5, stage_outputs
+from mainline.paths import REPRODUCTION
 from mainline.release.ledger import Deploy
 from mainline.release.store import STORE, Release, find
 from mainline.release.verify import faults
@@ -61,23 +64,47 @@ def build_there(tree: Path, store: Path, what: str) -> None:
     _run([sys.executable, "-m", "mainline.cli", *build], tree, what)
 
 
-def outputs(tree: Path) -> None:
-    """Put what ``dvc.lock`` pins into ``tree``: from the cache, else the remote, else by running the pipeline.
+def outputs(tree: Path, *, other_bytes: bool = False) -> None:
+    """Put what ``dvc.lock`` pins into ``tree``: from cache, embedded or default remote, else by running the pipeline.
+
+    With ``other_bytes`` outputs that come out of the pipeline with other bytes are left in the tree if the model gives
+    the scores in the lock's check.json; reports/reproduction.json has the figures then, and ``dvc.lock`` is as before.
 
     Raises:
         UserError: the pipeline fails, or comes out otherwise than the lock says.
     """
+    (tree / REPRODUCTION).unlink(missing_ok=True)
+    lock, cache = tree / "dvc.lock", cache_folder(tree)
+    bring(stage_outputs(tree), tree / EMBEDDED, cache)
     for verb in ("checkout", "pull"):
         dvc.run([verb, "--quiet", "--allow-missing"], tree, SECONDS)
         if all(md5(tree / output.path) == output.oid for output in (*data_outputs(tree), *stage_outputs(tree))):
             return
-    before = (tree / "dvc.lock").read_bytes()
+    before, wanted = lock.read_bytes(), _pinned(tree)
     _run([sys.executable, "-m", "dvc", "repro", "--quiet"], tree, "training its model again")
-    if (tree / "dvc.lock").read_bytes() != before:
-        raise UserError(
-            "its model cannot be had: storage lacks it, and training it again gives other bytes",
-            "look for the machine that pushed it: `dvc push` there",
-        )
+    made = _pinned(tree)
+    changed = tuple(path for path, oid in made.items() if wanted.get(path) != oid)
+    if not changed:
+        write_atomic(lock, before)
+        return
+    what = f"its model cannot be had: storage lacks it, and training it again gives other bytes ({changed[0]})"
+    fix = "`dvc push` on a machine that has it; or lock it again in a pull request (`make run`), and release that"
+    write_atomic(lock, before)
+    if not other_bytes:
+        raise UserError(what, fix)
+    try:
+        proof = prove(reference(wanted, cache, tree), wanted, tree)
+    except NoProof as error:
+        raise UserError(f"{what}; {error}", fix) from error
+    if not proof.equal:
+        raise UserError(f"{what}; {apart(proof)}", fix)
+    found = Reproduction("other bytes", made, changed, proof)
+    found.write(tree)
+    warn(f"the model of this commit: {found.sentence()}")
+
+
+def _pinned(tree: Path) -> dict[str, str]:
+    return {output.path: output.oid for output in stage_outputs(tree)}
 
 
 def _run(command: list[str], tree: Path, what: str) -> None:

@@ -13,6 +13,8 @@ from typing import Any
 from mainline import child, dvc
 from mainline.compare.champion import data_read
 from mainline.compare.scoring import environment
+from mainline.console import warn
+from mainline.embedded import keep
 from mainline.errors import UserError
 from mainline.objects import data_outputs
 from mainline.paths import SPLIT, VALIDATION, VERDICT
@@ -66,8 +68,8 @@ def validate(tree: Path) -> None:
 def train(tree: Path, folder: str, *, remote: bool) -> None:
     """Add the data, run the pipeline, and push what the branch needs.
 
-    The remote inside the repository gets the data in any case, since its objects are committed with the branch; it
-    never gets outputs. Another remote is written only with ``remote``.
+    The remote inside the repository gets the data and the model's outputs in any case, since its objects are committed
+    with the branch. Another remote is written only with ``remote``.
 
     Raises:
         UserError: a stage stopped, or storage refused.
@@ -82,6 +84,9 @@ def train(tree: Path, folder: str, *, remote: bool) -> None:
     pointers = data_read(tree)
     if is_embedded(tree):
         _dvc(["push", "--quiet", *pointers], tree, "the data")
+        warning = keep(tree).warning()
+        if warning:
+            warn(warning)
     elif remote:
         _dvc(["push", "--quiet", *pointers, "dvc.yaml"], tree, "data and outputs")
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from mainline.release.golden import apart
+from mainline.evaluate.check_rows import apart
 from mainline.rollout.measures import Pairs
 from mainline.rollout.paired import Half, Paired, Slicer
 

@@ -101,7 +101,7 @@ MODELS = [
     Fault("code", "a model that is another one on every run",
           text(FIT, COLUMNS, "    order = np.random.permutation(len(rows))\n"
                f"    rows, target = rows.iloc[order], target[order]\n{COLUMNS}"),
-          ("dvc repro", "a fresh clone", "mainline ci train"), "dvc.lock",
-          ("not reproducible: a run of the same code, data and params gave other bytes", "artifacts/model.skops"),
+          ("mainline repro", "a fresh clone", "mainline ci train"), "dvc.lock",
+          ("claims another model than code, data and params give", "artifacts/model.skops", "largest difference"),
           "stops"),
 ]  # fmt: skip
