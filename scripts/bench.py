@@ -16,6 +16,8 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 
+from mainline.console import any_terminal
+
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 REPEATS = 3
@@ -96,6 +98,7 @@ def line(name: str, found: Cost, base: Cost | None = None) -> None:
 
 def main() -> None:
     """Print the table."""
+    any_terminal()
     with tempfile.TemporaryDirectory() as scratch:
         folder = copy_to(Path(scratch, "one"))
         print(f"medians of {REPEATS} runs; load before the start {os.getloadavg()[0]:.2f}", flush=True)

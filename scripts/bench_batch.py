@@ -14,6 +14,8 @@ from pathlib import Path
 
 from bench import BIN, ROOT, Cost, copy_to, cost
 
+from mainline.console import any_terminal
+
 ROWS = (45_211, 1_000_000, 10_000_000)
 FEW = 100_000  # rows for which nobody starts a second process
 CSV = 2_000_000  # more rows than this come as Parquet only: the file would be gigabytes
@@ -76,6 +78,7 @@ def measure(folder: Path, rows: int, kind: str) -> None:
 
 def main() -> None:
     """Print the table, as Markdown."""
+    any_terminal()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("rows", type=int, nargs="*", default=ROWS)
     parser.add_argument("--bare", nargs=2, metavar=("INPUT", "OUTPUT"), help=argparse.SUPPRESS)

@@ -18,6 +18,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from mainline.console import any_terminal
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -64,6 +66,7 @@ def spent() -> float:
 
 def main() -> None:
     """Print the table."""
+    any_terminal()
     clones, places = (
         load("bench_clones", ROOT / "tests/conftest.py"),
         load("bench_places", ROOT / "tests/workflows/conftest.py"),

@@ -27,6 +27,8 @@ from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 
+from mainline.console import any_terminal
+
 ROOT = Path(__file__).resolve().parents[1]
 CONCURRENCY = (1, 16, 64)
 FIRST_PORT = 18800
@@ -213,6 +215,7 @@ def table(results: dict[tuple[str, int, int, int], list[dict[str, float]]], rows
 
 def main() -> None:
     """Measure and print Markdown."""
+    any_terminal()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=3)

@@ -6,6 +6,7 @@ and written last, so that an interrupted installation is never taken for a whole
 
 A hook in .venv pins the numeric kernels at every start of its Python, so that a notebook computes what the pipeline
 computes. It is a copy of src/mainline/numerics.py: the module itself would tie every process to this work tree's code.
+A second hook puts the programs of .venv first on PATH, so that `.venv/bin/dvc repro` finds `mainline` in any shell.
 """
 
 import hashlib
@@ -25,6 +26,11 @@ LOCK = os.path.join(TOP, "requirements.lock")
 LIGHT = "requirements-light.lock"
 PINS = "src/mainline/numerics.py"
 HOOK = "mainline_numerics"
+PATH_HOOK = "mainline_path.pth"
+OWN_FIRST = (
+    "import os, sys; own, path = os.path.dirname(sys.executable), os.environ.get('PATH') or os.defpath; "
+    "os.environ['PATH'] = path if path.split(os.pathsep)[0] == own else own + os.pathsep + path\n"
+)
 PACKAGES = os.path.join(VENV, "Lib" if os.name == "nt" else "lib/python%d.%d" % sys.version_info[:2], "site-packages")
 NETWORK = "check the network and your package index settings, then run it again"
 
@@ -78,6 +84,7 @@ def wanted_stamp(lock: str = "requirements.lock") -> str:
         if content is None:
             raise Failed("%s is missing; fix: git checkout -- %s" % (name, name))
         parts.append("%s %s" % (name, hashlib.sha256(content.encode("utf-8")).hexdigest()))
+    parts.append("path " + OWN_FIRST.strip())
     return "\n".join(parts) + "\n"
 
 
@@ -104,6 +111,7 @@ def install(stamp: str) -> None:
     write(module, read(os.path.join(TOP, PINS)) or "")
     run([PYTHON, "-m", "py_compile", module], "the hook that pins numeric kernels")
     write(os.path.join(PACKAGES, HOOK + ".pth"), "import %s; %s.pin()\n" % (HOOK, HOOK))
+    write(os.path.join(PACKAGES, PATH_HOOK), OWN_FIRST)
     write(STAMP, stamp)
 
 

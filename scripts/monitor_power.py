@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from mainline.config import Monitor, Settings, load_settings
+from mainline.console import any_terminal
 from mainline.data.profile import Bins, Profile, count, make_bins
 from mainline.files import write_atomic
 from mainline.monitor.drift import Finding, judge
@@ -409,6 +410,7 @@ def tables(options: argparse.Namespace, rows: pd.DataFrame, settings: Settings) 
 
 def main() -> None:
     """Print the tables, or write them into the page."""
+    any_terminal()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=50)
     parser.add_argument("--runs", type=int, default=20)

@@ -18,6 +18,7 @@ from typing import Any
 import pandas as pd
 
 from mainline.config import Settings, load_settings
+from mainline.console import any_terminal
 from mainline.data.batches import combine, find_batches, read_batch
 from mainline.data.profile import Profile
 from mainline.data.target import classes, encode
@@ -129,6 +130,7 @@ def table(lines: list[tuple[str, ...]]) -> str:
 
 def main() -> None:
     """Print both tables, or write them into the page."""
+    any_terminal()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--write", action="store_true", help=f"into {PAGE}")
     options = parser.parse_args()

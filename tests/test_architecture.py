@@ -94,7 +94,7 @@ def faults(name: str, imports: set[str]) -> list[str]:
     if room == "replay":
         # It drives the whole house from outside; nothing in the house knows of it.
         rooms = ("replay", "data", "compare", "release", "rollout", "monitor", "retrain")
-        known = {*below, "mainline.serve.clock"}
+        known = below | STORAGE | {"mainline.serve.clock"}
         return sorted(bad | {item for item in imports if item not in known and item.split(".")[1] not in rooms})
     if room == "doctor":
         # It looks into every room, and no room knows of it.

@@ -1,8 +1,16 @@
 from __future__ import annotations
 
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from mainline import console
+
+SCRIPTS = sorted((Path(__file__).parents[1] / "scripts").glob("*.py"))
+ON_STDERR = {"bootstrap.py", "check_embedded.py"}  # Python escapes there what the terminal lacks
 
 
 @pytest.fixture(autouse=True)
@@ -59,3 +67,25 @@ def test_work_is_one_plain_line_outside_a_terminal(capsys) -> None:
     with console.working("fitting"):
         console.say("inside")
     assert capsys.readouterr().out == "fitting …\ninside\n"
+
+
+def test_a_terminal_that_lacks_a_character_gets_a_question_mark() -> None:
+    script = "from mainline import console; console.any_terminal(); print('CPU × 2'); console.say('fine', 'pass')"
+    shown = subprocess.run([sys.executable, "-c", script], env={"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"},
+                           capture_output=True, text=True, check=True)  # fmt: skip
+    assert shown.stdout == "CPU ? 2\n? fine\n"
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
+def test_a_script_that_prints_more_than_ascii_runs_on_any_terminal(script: Path) -> None:
+    tree = ast.parse(script.read_text(encoding="utf-8"))
+    docs = {ast.get_docstring(node, clean=False) for node in ast.walk(tree)
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)}  # fmt: skip
+    texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    printed = [text for text in texts if text not in docs]
+    printed += [ast.get_docstring(tree) or ""] if "__doc__" in names else []
+    calls = {getattr(node.func, "id", getattr(node.func, "attr", "")) for node in ast.walk(tree)
+             if isinstance(node, ast.Call)}  # fmt: skip
+    more = [text for text in printed if not text.isascii()]
+    assert not more or script.name in ON_STDERR or calls & {"any_terminal", "reconfigure"}, more

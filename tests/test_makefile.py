@@ -61,3 +61,23 @@ def test_what_cannot_be_fetched_is_said_and_tried_again(clone: Path) -> None:
         assert "mainline: the batches were not fetched; fix: " in said
     (clone / "broken").unlink()
     assert data(clone) == (0, "", 3)
+
+
+@pytest.mark.parametrize(
+    ("repro", "summary", "called", "fails"),
+    [
+        (0, 0, ["repro", "summary", "deliver"], False),
+        (0, 1, ["repro", "summary", "deliver"], False),  # a gate is not passed: the verdict comes all the same
+        (0, 2, ["repro", "summary"], True),
+        (255, 0, ["repro"], True),
+    ],
+)
+def test_a_run_goes_on_to_the_verdict_also_after_a_gate_that_is_not_passed(
+    clone: Path, repro: int, summary: int, called: list[str], fails: bool
+) -> None:
+    program = f'#!/bin/sh\necho "$1" >> commands\ncase $1 in repro) exit {repro} ;; summary) exit {summary} ;; esac\n'
+    (clone / "bin/mainline").write_text(program)
+    (clone / "bin/mainline").chmod(0o755)
+    done = subprocess.run(["make", "-o", "setup", "BIN=bin", "run"], cwd=clone, capture_output=True, check=False)
+    assert (clone / "commands").read_text().split() == called
+    assert (done.returncode != 0) is fails

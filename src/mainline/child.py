@@ -5,8 +5,18 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+
+def search_path() -> str:
+    """Return ``PATH`` with this environment's programs first: a stage of ``dvc.yaml`` calls ``mainline`` by its name.
+
+    A shell in which nothing was activated has no ``mainline``; one in which another environment was, has that one's.
+    """
+    own, path = str(Path(sys.executable).parent), os.environ.get("PATH") or os.defpath
+    return path if path.split(os.pathsep)[0] == own else f"{own}{os.pathsep}{path}"
 
 
 def run(

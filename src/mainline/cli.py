@@ -13,6 +13,7 @@ import typer.core
 from mainline.cli_ci import ci, github
 from mainline.cli_doctor import doctor
 from mainline.cli_kubernetes import kubernetes
+from mainline.cli_lock import lock
 from mainline.cli_log import log
 from mainline.cli_monitor import monitor
 from mainline.cli_release import registry, release, trace
@@ -53,6 +54,7 @@ app.add_typer(ci, name="ci")
 app.add_typer(github, name="github")
 app.add_typer(kubernetes, name="kubernetes")
 app.command()(serve)
+app.add_typer(lock, name="lock")
 app.add_typer(log, name="log")
 app.command()(score)
 app.add_typer(release, name="release")
@@ -148,7 +150,10 @@ def compare(
 
 @app.command()
 def deliver() -> None:
-    """Take the committed run to the champion that serves: verdict, release, canary with the following month's rows."""
+    """Take the committed run to the champion that serves: verdict, release, canary with the following month's rows.
+
+    Uncommitted changes end with their verdict, and with the command that commits them. Exit code: that of what stopped.
+    """
     from mainline.deliver import deliver as whole_way
 
     raise typer.Exit(whole_way())

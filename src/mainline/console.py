@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -25,6 +26,12 @@ def out() -> Console:
     """Return a console on standard output; wide and plain when that is not a terminal."""
     terminal = sys.stdout.isatty()
     return Console(width=None if terminal else 160, highlight=False, soft_wrap=True, emoji=False)
+
+
+def any_terminal() -> None:
+    """Let standard output print "?" where a terminal lacks the character; otherwise `print` would raise an error."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
 
 
 def say(text: str, mark: Mark = "none") -> None:

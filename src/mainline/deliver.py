@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
 from mainline import console
-from mainline.compare.git import changed_files
+from mainline.compare.git import changed_files, git
 from mainline.compare.run import run_compare
+from mainline.objects import EMBEDDED
 from mainline.paths import CARD_PAGE, REPORT_PAGE
 from mainline.release.build import build
+from mainline.release.fitness import failed_gates
 from mainline.release.ledger import FOLDER as LEDGER
 from mainline.release.ledger import Deploy
 from mainline.release.registry import sync
@@ -16,22 +22,22 @@ from mainline.release.twin import twin
 from mainline.rollout.journal import FOLDER as STORIES
 from mainline.rollout.rehearsal import rehearse, tell
 
+SHOWN = 3  # changed files by name
+LISTED = 12  # files in the command that commits them; more become `git add --all`
+
 
 def deliver() -> int:
     """Compare, release and rehearse what the last pipeline run made; return the exit code: 0, or that of what stopped.
 
-    Work that is not committed is no mistake, but can be no release either: it is said, and nothing is done.
+    With changes that are not committed it ends with the verdict on them, and with the command that commits them: a
+    release is built from a commit.
 
     Raises:
         UserError: as the commands that it calls.
     """
     changed = changed_files("HEAD")
     if changed:
-        some = ", ".join(changed[:3]) + (" …" if len(changed) > 3 else "")
-        console.say(
-            f"not committed: {some}; a release is made of a commit: `git commit`, then `make run` goes on", "warn"
-        )
-        return 0
+        return _uncommitted(changed)
     code = run_compare()
     if code:
         return code
@@ -51,6 +57,42 @@ def deliver() -> int:
     for mark, line in sync(Deploy.open()):
         console.say(line, mark)
     return _places(built.release, 0)
+
+
+def _uncommitted(changed: Sequence[str]) -> int:
+    """Give the verdict on the working tree, and the command that commits it; return the verdict's exit code."""
+    names = _grouped(changed)
+    some = ", ".join(names[:SHOWN]) + (" …" if len(names) > SHOWN else "")
+    console.say(
+        f"uncommitted changes: {some}; a release is built from a commit, so this run ends with a verdict", "warn"
+    )
+    code = run_compare()
+    if code:
+        return code
+    if failed := failed_gates():
+        console.say(f"a release of this model will be refused: gates not passed: {', '.join(failed)}", "fail")
+        return 1
+    console.say("this verdict is about uncommitted changes. To release them, commit, then run `make run` again:")
+    console.say(f"    {commit_command(changed)}")
+    return 0
+
+
+def commit_command(changed: Sequence[str]) -> str:
+    """Return the command line that commits the ``changed`` files, and nothing else, from the top of the repository."""
+    known = set(git("ls-files", "-z").split("\0"))
+    paths = [path for path in changed if path in known or Path(path).exists() or Path(path).is_symlink()]
+    named = _grouped(paths)
+    if len(named) > LISTED:
+        return "git add --all && git commit"
+    return f"git add -- {shlex.join(named)} && git commit" if named else "git commit"
+
+
+def _grouped(paths: Sequence[str]) -> list[str]:
+    """Return ``paths``, sorted; all objects of the embedded remote, whose names are hashes, become one entry."""
+    inside = f"{EMBEDDED.as_posix()}/"
+    return sorted(
+        {inside if path.startswith(inside) else path for path in paths}, key=lambda path: (path == inside, path)
+    )
 
 
 def _first(release: Release, deploy: Deploy) -> bool:

@@ -150,6 +150,7 @@ def run(arguments: Sequence[str], root: Path, seconds: float, about: str = "dvc"
     environment = {
         "AWS_MAX_ATTEMPTS": "2",
         **os.environ,
+        "PATH": child.search_path(),
         "DVC_NO_ANALYTICS": "1",
         # DVC remembers elsewhere what a remote held last time; here only what it holds now may count.
         "DVC_SITE_CACHE_DIR": str(root / ".dvc" / "tmp" / "site"),

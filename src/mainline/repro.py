@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-from mainline import console
+from mainline import child, console
 from mainline.embedded import keep
 from mainline.files import write_atomic
 from mainline.objects import data_outputs
@@ -52,7 +52,7 @@ def _keep(root: Path) -> None:
 
 
 def _dvc(root: Path) -> int:
-    environment = {**os.environ, "DVC_NO_ANALYTICS": "1"}
+    environment = {**os.environ, "PATH": child.search_path(), "DVC_NO_ANALYTICS": "1"}
     return subprocess.run([sys.executable, "-m", "dvc", "repro"], cwd=root, env=environment, check=False).returncode
 
 

@@ -81,6 +81,13 @@ def test_changed_files_are_those_of_the_work_tree(repository: Path) -> None:
     assert changed_files("HEAD", "new.py") == ["new.py"]
 
 
+def test_a_file_that_was_moved_has_changed_in_both_places(repository: Path) -> None:
+    git(repository, "mv", "code.py", "notes.txt")
+    assert changed_files("HEAD") == ["code.py", "notes.txt"]
+    git(repository, "commit", "--quiet", "--message=Move it")
+    assert changed_files("HEAD~1") == ["code.py", "notes.txt"]
+
+
 def test_a_comparison_asks_dvc_once_for_its_cache(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[list[str]] = []
     run = champion.dvc.run

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import re
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,10 +54,15 @@ def delivered(finished: Any, tmp_path_factory: pytest.TempPathFactory) -> Delive
     clone = finished.on_main(folder)
     rollout = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))["rollout"]
     rollout["rehearsal"] |= {"rate": 60, "pairs": 60, "requests": 5, "seconds": 0.5}
-    rollout["proxy"]["port"] = 0
     # A service that asks for a key must get its users in the same way
     change(clone, rollout=rollout | {"weights": [20, 100]}, serve={"api_key_env": "SERVICE_KEY"})
-    return Delivered(clone, clone.run(*clone.program("mainline"), "deliver"))
+    # Another program has the port on which a rollout serves users; a rehearsal's users are its own
+    with socket.socket() as busy:
+        with contextlib.suppress(OSError):  # then it is in use already
+            busy.bind(("127.0.0.1", rollout["proxy"]["port"]))
+            busy.listen()
+        said = clone.run(*clone.program("mainline"), "deliver")
+    return Delivered(clone, said)
 
 
 def test_the_first_release_is_rehearsed_against_its_twin(delivered: Delivered) -> None:
@@ -67,6 +75,26 @@ def test_the_first_release_is_rehearsed_against_its_twin(delivered: Delivered) -
     assert delivered.clone.run("git", "status", "--porcelain") == ""
     # And once more, nothing is left to do
     assert f"{state.stable} serves already" in delivered.mainline("deliver")
+
+
+def test_a_changed_parameter_gets_its_verdict_and_the_command_that_commits_it(finished_copy: Any) -> None:
+    clone, verdict = finished_copy, finished_copy.folder / "reports" / "verdict.json"
+    params: Path = clone.folder / "params.yaml"
+    params.write_text(params.read_text(encoding="utf-8").replace("C: 1.0", "C: 0.5", 1), encoding="utf-8")
+    clone.dvc("repro", "--quiet")
+    # Also when dvc.lock alone is not committed, the verdict is not one about the commit
+    for command in ("true", "git -c user.name=a -c user.email=a@b commit --quiet --message=Change params.yaml"):
+        clone.run("sh", "-c", command)
+        said = clone.run(*clone.program("mainline"), "deliver")
+        assert re.search("uncommitted changes: .*dvc.lock", said) and "promote: not worse than the champion" in said, (
+            said
+        )
+        assert json.loads(verdict.read_text(encoding="utf-8"))["head"]["dirty"] is True
+        assert not (clone.folder / ".mainline" / "releases").exists(), "nothing was built"
+    (command,) = [line.strip() for line in said.splitlines() if "&& git commit" in line]
+    writes = {"GIT_EDITOR": "echo Lock it >", "GIT_AUTHOR_NAME": "a", "GIT_COMMITTER_NAME": "a", "EMAIL": "a@b"}
+    clone.run("sh", "-c", command, **writes)
+    assert clone.run("git", "status", "--porcelain") == ""
 
 
 def test_a_model_that_says_the_opposite_is_stopped_before_any_user_sees_it(delivered: Delivered) -> None:

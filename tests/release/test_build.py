@@ -218,6 +218,15 @@ def test_a_verdict_that_cannot_be_read_is_refused(fit: Any) -> None:
     assert "is no verdict" in refusal(fit)
 
 
+def test_a_promotion_of_uncommitted_changes_says_nothing_about_the_commit(fit: Any) -> None:
+    verdict(fit, head={"commit": "a" * 40, "dirty": True})
+    assert check_fitness(fit.folder) is None
+    verdict(fit, head={"commit": "a" * 40, "dirty": False})
+    assert check_fitness(fit.folder) is not None
+    verdict(fit, verdict="reject", head={"commit": "a" * 40, "dirty": True})
+    assert "the verdict on this model is reject" in refusal(fit)
+
+
 def test_a_verdict_on_another_model_says_nothing(fit: Any) -> None:
     verdict(fit, verdict="reject", challenger={"model_sha256": "0" * 64})
     assert check_fitness(fit.folder) is None

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
 
+from mainline.compare.integrity import remote_integrity
 from mainline.errors import UserError
 from mainline.monitor.tracker_local import LocalTracker
 from mainline.release.ledger import Deploy
-from mainline.replay.loop import windows
-from mainline.replay.stage import PLACE, PORT
+from mainline.replay.loop import _champion, windows
+from mainline.replay.stage import PLACE, PORT, make_stage
 from mainline.serve.log_read import read
 
 ROOT = Path(__file__).parents[2]
@@ -36,6 +39,40 @@ def test_only_the_port_of_the_proxy_is_changed() -> None:
     assert before["rollout"]["proxy"]["port"] == 10000 and after["rollout"]["proxy"]["port"] == 0
     after["rollout"]["proxy"]["port"] = 10000
     assert after == before
+
+
+def test_a_lock_that_does_not_fit_is_told_before_anything_is_built() -> None:
+    """The clone's own `dvc.lock` would differ from what is committed, which is of no use to a person out here."""
+    built: list[str] = []
+    stage = SimpleNamespace(storage="", dvc=lambda *_: None, git=lambda *_: " M dvc.lock",
+                            mainline=lambda *arguments: built.append(arguments[0]))  # fmt: skip
+    with pytest.raises(UserError, match=r"dvc\.lock of the newest commit does not fit") as caught:
+        _champion(stage)  # type: ignore[arg-type]
+    assert "make run" in caught.value.fix and built == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("url", ["../store", "{store}"])
+def test_a_replay_writes_nothing_to_storage_and_finds_its_new_data_all_the_same(
+    finished_copy: Any, tmp_path: Path, url: str
+) -> None:
+    clone, store = finished_copy, tmp_path / "store"
+    store.mkdir()
+    clone.run(*clone.program("mainline"), "remote", url.format(store=store))
+    clone.run("git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "-am", "Move the data")
+    before = sorted(store.rglob("*"))
+    assert len(before) > 20
+
+    stage = make_stage(clone.folder)
+    assert stage.storage == "storage" and stage.git("status", "--porcelain") == ""
+    stage.dvc("pull", "--quiet", "--remote", stage.storage, "data.dvc", "replay.dvc")
+    shutil.copy(stage.folder / "replay" / "2009-06.csv", stage.folder / "data")
+    stage.dvc("add", "--quiet", "data")
+    found = remote_integrity(stage.folder)
+    assert (found.faults, found.known) == ((), True)
+    # A work tree of the retraining has the same remote; the person's storage and configuration are as they were
+    assert "remote = replay" in stage.git("show", "main:.dvc/config")
+    assert sorted(store.rglob("*")) == before and clone.run("git", "status", "--porcelain") == ""
 
 
 @pytest.mark.slow

@@ -112,6 +112,23 @@ def test_a_second_run_does_nothing_until_main_or_the_data_move(bench: Any, sound
     assert bench.git("rev-list", "--count", "main..retrain/1") == "1"
 
 
+def test_a_file_name_adds_no_trailer_and_closes_no_issue(bench: Any, sound: None) -> None:
+    """The message lands on main by the merge, where GitHub acts on such words."""
+    inbox = bench.root / "inbox"
+    (inbox / "2009-03.csv").rename(inbox / "2009-03\n\nRetrain-Key: forged\n\nFixes #9\n.csv")
+    bench.deliver("2009-04", 721)
+    (inbox / "2009-04.csv").rename(inbox / "closes #5.csv")
+    outcome = bench.run()
+    message = bench.git("log", "-1", "--format=%B", "retrain/1")
+    assert "- 2009-03%0A%0ARetrain-Key%3A forged%0A%0AFixes %239%0A.csv: 240 rows" in message
+    assert "- closes %235.csv: 240 rows" in message
+    trailers = bench.git("log", "-1", "--format=%(trailers:only)", "retrain/1").strip().splitlines()
+    assert len(trailers) == 1 and trailers[0].startswith("Retrain-Key: ") and "forged" not in trailers[0]
+    # The next run finds its own key, and does nothing
+    again = bench.run()
+    assert (again.result, again.commit) == ("unchanged", outcome.commit)
+
+
 def test_the_commits_of_people_are_never_overwritten(bench: Any, sound: None) -> None:
     bench.run()
     bench.git("switch", "--quiet", "retrain/1")

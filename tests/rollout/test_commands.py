@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 
 from mainline.cli import app
 from mainline.errors import UserError
-from mainline.rollout import here
+from mainline.rollout import here, rehearsal
+from mainline.rollout.plane import Busy
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,6 +38,24 @@ def test_a_plan_is_told(top) -> None:
 def test_an_environment_that_nobody_knows() -> None:
     with pytest.raises(UserError, match="--environment moon: there is no such environment"):
         here.environment_of("moon")
+
+
+def test_a_rehearsal_takes_any_free_port_and_nothing_else_changes(settings_for) -> None:
+    rules = settings_for(rollout__proxy__port=10000).rollout
+    free = here.with_free_port(rules)
+    assert (free.proxy.port, rules.proxy.port) == (0, 10000)
+    assert free.model_dump() | {"proxy": rules.proxy.model_dump()} == rules.model_dump()
+
+
+def test_a_second_rehearsal_in_the_same_folder_is_refused_and_one_in_another_is_not(tmp_path: Path) -> None:
+    with rehearsal.alone(tmp_path / "a"):
+        second = rehearsal.alone(tmp_path / "a")
+        with pytest.raises(Busy, match="another `make run` or `mainline rollout rehearse` is rehearsing"):
+            second.__enter__()
+        with rehearsal.alone(tmp_path / "b"):
+            pass
+    with rehearsal.alone(tmp_path / "a"):
+        pass
 
 
 def test_slices_come_from_logged_rows_and_what_is_not_logged_is_left_out() -> None:

@@ -74,6 +74,12 @@ def test_a_changed_lock_project_or_pin_needs_another_stamp(bootstrap: ModuleType
     assert len(set(stamps)) == 4
 
 
+def test_another_hook_needs_another_stamp(bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = bootstrap.wanted_stamp()
+    monkeypatch.setattr(bootstrap, "OWN_FIRST", "import os\n")
+    assert bootstrap.wanted_stamp() != before
+
+
 def test_a_fitting_stamp_means_nothing_to_do(bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[str] = []
     monkeypatch.setattr(bootstrap, "install", done.append)

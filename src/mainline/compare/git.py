@@ -54,8 +54,11 @@ def text_at(commit: str, path: str, root: Path = Path()) -> str | None:
 
 
 def changed_files(commit: str, *paths: str, root: Path = Path()) -> list[str]:
-    """Return the files, sorted, in which the work tree (new files included) differs from ``commit``."""
-    tracked = git("diff", "--name-only", "-z", commit, "--", *paths, root=root)
+    """Return the files, sorted, in which the work tree (new files included) differs from ``commit``.
+
+    Of a file that was moved both names are returned: its old place differs, too.
+    """
+    tracked = git("diff", "--name-only", "--no-renames", "-z", commit, "--", *paths, root=root)
     fresh = git("ls-files", "--others", "--exclude-standard", "-z", "--", *paths, root=root)
     return sorted(set(filter(None, f"{tracked}\0{fresh}".split("\0"))))
 

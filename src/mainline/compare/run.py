@@ -106,7 +106,7 @@ def _document(
     from mainline.compare.measured import alone
     from mainline.train.lineage import commit
 
-    settings, inputs, head = challenger.settings, challenger.inputs, commit()
+    settings, inputs, head = challenger.settings, challenger.inputs, commit().sha
     window = inputs["split"]["test"]
     return {
         "verdict": verdict.verdict,
@@ -114,7 +114,12 @@ def _document(
         "reasons": [reason.row() for reason in verdict.reasons],
         "case": found.case,
         "against": {"ref": against[0], "commit": against[1]},
-        "head": {"commit": head.sha, "dirty": head.dirty, "tree": git("rev-parse", "HEAD^{tree}", check=False) or None},
+        # Unlike in the model card, a dvc.lock that is not committed counts: the commit alone does not give this model.
+        "head": {
+            "commit": head,
+            "dirty": bool(changed_files("HEAD")) if head else None,
+            "tree": git("rev-parse", "HEAD^{tree}", check=False) or None,
+        },
         "champion": found.champion,
         "challenger": {
             "model_sha256": sha256(MODEL),

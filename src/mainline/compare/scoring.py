@@ -74,7 +74,7 @@ def environment(root: Path) -> dict[str, str]:
     from mainline.numerics import pinned
 
     own = {
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+        "PATH": child.search_path(),
         "PYTHONPATH": str(root.resolve() / "src"),
         "DVC_NO_ANALYTICS": "1",
     }

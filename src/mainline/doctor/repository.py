@@ -44,7 +44,8 @@ def git(sight: Sight) -> Found:
 def work_tree(sight: Sight) -> Found:
     """Everything is committed; a release is made of a commit."""
     needs_git(sight)
-    lines = [line[3:] for line in sight.run("status", "--porcelain", folder=sight.root).stdout.splitlines()]
+    status = sight.run("status", "--porcelain", "--no-renames", folder=sight.root).stdout
+    lines = [line[3:] for line in status.splitlines()]
     if lines:
         some = ", ".join(lines[:3]) + (f" and {len(lines) - 3} more" if len(lines) > 3 else "")
         return gap(f"not committed: {some}", "git add … && git commit")

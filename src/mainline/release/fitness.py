@@ -51,8 +51,7 @@ def check_fitness(root: Path = Path()) -> dict[str, Any] | None:
     unlocked = {path.as_posix() for path in NEEDED} - {output.path for output in stage_outputs(root)}
     if unlocked:
         raise UserError(f"{_few(sorted(unlocked))}: dvc.lock does not pin it", "list it under outs in dvc.yaml")
-    failed = [gate["gate"] for gate in read_json(root / EVALUATION)["gates"] if not gate["passed"]]
-    if failed:
+    if failed := failed_gates(root):
         raise UserError(
             f"{EVALUATION}: gates not passed: {_few(failed)}", "mend the model, or move the bound in a pull request"
         )
@@ -97,8 +96,13 @@ def _other_bytes(root: Path) -> bool:
     return True
 
 
+def failed_gates(root: Path = Path()) -> list[str]:
+    """Return the names of the gates that the last run's model did not pass; a release needs all of them."""
+    return [str(gate["gate"]) for gate in read_json(root / EVALUATION)["gates"] if not gate["passed"]]
+
+
 def _verdict(root: Path) -> dict[str, Any] | None:
-    """Return what reports/verdict.json says if it is about this model.
+    """Return what reports/verdict.json says if it is about this model, and about a commit.
 
     Raises:
         UserError: it says "hold" or "reject", or cannot be read: then nobody knows what it would say.
@@ -120,6 +124,9 @@ def _verdict(root: Path) -> dict[str, Any] | None:
         raise UserError(
             f"{VERDICT}: the verdict on this model is {verdict}: {reason}", "the report says what to do; then compare"
         )
+    head = said.get("head")
+    if isinstance(head, dict) and head.get("dirty"):
+        return None  # a verdict on uncommitted changes: what was committed since may be something else
     return dict(said)
 
 

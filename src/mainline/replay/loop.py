@@ -108,8 +108,14 @@ def _round(stage: Stage, clock: Clock, first: Window, second: Window, approver: 
 
 
 def _champion(stage: Stage) -> None:
-    stage.dvc("pull", "--quiet", "data.dvc", "replay.dvc")
+    source = ("--remote", stage.storage) if stage.storage else ()
+    stage.dvc("pull", "--quiet", *source, "data.dvc", "replay.dvc")
     stage.dvc("repro", "--quiet")
+    if stage.git("status", "--porcelain", "--", "dvc.lock"):
+        raise UserError(
+            "dvc.lock of the newest commit does not fit its code, data and params",
+            "`make run` here, commit what it says, then `make replay` again",
+        )
     stage.mainline("release", "build")
     (release,) = [path.name for path in (stage.folder / STORE).iterdir() if path.is_dir()]
     stage.mainline("rollout", "start", release)

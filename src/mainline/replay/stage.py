@@ -12,14 +12,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mainline import console
+from configobj import ConfigObj
+
+from mainline import console, dvc
 from mainline.compare.champion import cache_folder, share_cache
 from mainline.compare.git import changed_files, git
 from mainline.compare.scoring import environment
 from mainline.errors import UserError
+from mainline.remote import is_embedded
 from mainline.serve.clock import SWITCH
 
 PLACE = Path(".mainline", "replay", "loop")
+REMOTE = "replay"  # of the clone, where the data are in storage of one's own
 OUTSIDE = ("GITHUB_", "MLFLOW_TRACKING_", "MAINLINE_")  # what would lead out of the clone
 PORT = re.compile(r"(^ +proxy:[^\n]*\n(?:^ {4,}[^\n]*\n)*?^ {4}port: +)\d+", re.MULTILINE)
 
@@ -34,9 +38,10 @@ class Stopped(Exception):
 
 @dataclass(frozen=True)
 class Stage:
-    """The clone in ``folder``; commands in it run its own code."""
+    """The clone in ``folder``; commands in it run its own code. ``storage`` is the remote that has its data."""
 
     folder: Path
+    storage: str = ""
 
     def mainline(self, *arguments: str, codes: Sequence[int] = (0,)) -> int:
         """Run a command of ``mainline`` as a person would, in sight; return its exit code.
@@ -72,7 +77,8 @@ class Stage:
 def make_stage(root: Path) -> Stage:
     """Return a fresh clone of ``root``'s newest commit below ``.mainline/replay``, as branch main, without a remote.
 
-    It shares the DVC cache, which only ever grows. The proxy takes any free port there.
+    It shares the DVC cache, which only ever grows, and which is also its remote where the data are in storage of
+    one's own: what is replayed is not written there. The proxy takes any free port.
 
     Raises:
         UserError: there is no commit, or something of an earlier clone still runs.
@@ -91,14 +97,37 @@ def make_stage(root: Path) -> Stage:
     stage = Stage(folder)
     stage.git("checkout", "--quiet", "-B", "main", head)
     stage.git("remote", "remove", "origin")
-    share_cache(folder, cache_folder(root))
+    cache = cache_folder(root)
+    share_cache(folder, cache)
+    storage = _replace_storage(stage, root, cache)
     params = folder / "params.yaml"
     text = params.read_text(encoding="utf-8")
     played = PORT.sub(r"\g<1>0", text)
     if played != text:
         params.write_text(played, encoding="utf-8")
         stage.commit("Let the proxy take any free port, for the replay")
-    return stage
+    return Stage(folder, storage)
+
+
+def _replace_storage(stage: Stage, root: Path, cache: Path) -> str:
+    """Make the DVC cache the default remote of ``stage`` and return the name of the one that was.
+
+    The remote inside the repository stays, since the clone has one of its own; then the name is empty, as without any.
+    """
+    file = stage.folder / ".dvc" / "config"
+    config = ConfigObj(str(file), encoding="utf-8", indent_type="    ")
+    name = str(config.get("core", {}).get("remote") or "")
+    section = config.get(dvc.heading(name), {})
+    if not section.get("url") or is_embedded(stage.folder):
+        return ""
+    if "://" not in section["url"]:
+        section["url"] = str((root / ".dvc" / section["url"]).resolve())  # else it would be relative to the clone
+    config["core"]["remote"] = REMOTE
+    config[dvc.heading(REMOTE)] = {"url": str(cache)}
+    config.write()
+    stage.commit("Let the DVC cache be the remote, for the replay")
+    console.say(f"nothing is written to your storage (remote {name}): the DVC cache takes its place")
+    return name
 
 
 @dataclass

@@ -80,13 +80,13 @@ class Repository:
         key = ""
         for commit in self.git("rev-list", f"{base}..{head}").split():
             message = self.git("show", "--no-patch", "--format=%B", commit)
-            keys = [line.removeprefix(KEY).strip() for line in message.splitlines() if line.startswith(KEY)]
+            keys = _keys(message)
             if not keys and not message.startswith(LOCKED):
                 raise UserError(
                     f"{branch}: holds {commit[:12]} ({message.splitlines()[0][:60]}), which no retraining has made",
                     "finish that pull request by hand, or close it and delete the branch, then approve again",
                 )
-            key = key or (keys[0] if keys else "")
+            key = key or (keys[-1] if keys else "")
         return key
 
     def commit(self, tree: Path, message: str, identity: Mapping[str, str] | None) -> str:
@@ -110,6 +110,12 @@ class Repository:
         if f"branch {ref}" in self.git("worktree", "list", "--porcelain").splitlines():
             raise UserError(f"{branch}: is checked out", "git switch main, then run the same command again")
         self.git("update-ref", ref, new, old or "0" * 40)
+
+
+def _keys(message: str) -> list[str]:
+    """Return the keys in the last paragraph of a commit message; what looks like one further up is no trailer."""
+    last = message.strip("\n").split("\n\n")[-1]
+    return [line.removeprefix(KEY).strip() for line in last.split("\n") if line.startswith(KEY)]
 
 
 @contextmanager

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
+import urllib.parse
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +25,9 @@ def title(chosen: Sequence[Fresh], as_of: str) -> str:
 
 def message(head: str, chosen: Sequence[Fresh], approval: Approval, key: str) -> str:
     """Return the commit message; its last line lets a second run know what this one has made."""
-    lines = [f"- {item.name}: {count(item.rows, 'row')}" for item in chosen]
+    lines = [f"- {git_words(item.name)}: {count(item.rows, 'row')}" for item in chosen]
     about = f"For #{approval.issue}. " if approval.issue else ""
-    return "\n".join([head, "", *lines, "", f"{about}Approved by {approval.by}.", "", key, ""])
+    return "\n".join([head, "", *lines, "", f"{about}Approved by {git_words(approval.by)}.", "", key, ""])
 
 
 def body(
@@ -96,6 +99,25 @@ def stopped(problem: str, fix: str, url: str) -> str:
 def count(number: int, one: str, many: str = "") -> str:
     """Return a number with its noun."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def git_words(text: str, longest: int = 160) -> str:
+    """Return ``text`` from outside as it may stand in a commit message: letters, digits and a few signs, on one line.
+
+    Every other character is written as ``%`` and its bytes in hex. So a file name cannot add a trailer
+    (``Retrain-Key:``), and cannot close an issue (``closes #5``, ``closes GH-5``), mention a user or skip the
+    workflows (``[skip ci]``), as GitHub reads them in the messages on its default branch.
+    """
+    encoded = "".join(
+        sign if _plain(sign) else urllib.parse.quote(sign.encode("utf-8", "surrogatepass"), safe="")
+        for sign in text[:longest]
+    )
+    return re.sub(r"(?i)(gh)-(?=\d)", r"\1%2D", encoded)
+
+
+def _plain(sign: str) -> bool:
+    """Return whether a character is a letter, a mark upon one, a digit, or a sign that means nothing to GitHub."""
+    return unicodedata.category(sign)[0] in "LMN" or sign in " ._-+=,()'"
 
 
 def _row(item: Fresh) -> str:

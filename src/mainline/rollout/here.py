@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mainline import console
-from mainline.config import Settings, load_settings
+from mainline.config import Rollout, Settings, load_settings
 from mainline.errors import UserError
 from mainline.project import Grouping, Project, load_project
 from mainline.release.ledger import Deploy, Moved
@@ -33,7 +33,7 @@ RETRIES = 5  # somebody else may commit to branch deploy; it cannot go on for ev
 
 
 def controller(environment: str = "production", *, by: str = "mainline rollout", tied: bool = False) -> Controller:
-    """Return the controller of an environment; ``tied``: the processes end with this command.
+    """Return the controller of an environment; ``tied``: the processes end with this command, on any free port.
 
     Raises:
         UserError: there is no such environment, or params.yaml or branch deploy is broken.
@@ -42,14 +42,13 @@ def controller(environment: str = "production", *, by: str = "mainline rollout",
     settings = load_settings()
     project = load_project(settings.project)
     log = getattr(getattr(settings, "serve", None), "log", None)
-    plane = Plane(
-        FOLDER, Path(str(getattr(log, "folder", LOG))), settings.rollout, lambda name: find(name).bento, tied=tied
-    )
+    rules = with_free_port(settings.rollout) if tied else settings.rollout
+    plane = Plane(FOLDER, Path(str(getattr(log, "folder", LOG))), rules, lambda name: find(name).bento, tied=tied)
     deploy = Deploy.open()
     made = Controller(
         deploy,
         plane,
-        settings.rollout,
+        rules,
         lambda name: find(name).golden(),
         Observer(plane, slicer_of(project), project.value if settings.model.task == "binary" else None,
                  settings.data.positive),
@@ -62,6 +61,14 @@ def controller(environment: str = "production", *, by: str = "mainline rollout",
 
         made.also = with_stable(deploy, released_settings())
     return made
+
+
+def with_free_port(rules: Rollout) -> Rollout:
+    """Return ``rules`` with a proxy that takes any free port: nobody but this command needs to know the address.
+
+    The configured port may be in use: by what serves here, by a second clone, or by another program.
+    """
+    return rules.model_copy(update={"proxy": rules.proxy.model_copy(update={"port": 0})})
 
 
 def in_cluster(of: Controller) -> bool:

@@ -6,9 +6,11 @@ times are shorter (``rollout.rehearsal``). Nothing is left running.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from mainline.rollout.actions import Tick
 from mainline.rollout.controller import Controller
 from mainline.rollout.here import controller, plan_of, run, stop
 from mainline.rollout.plan import Plan
+from mainline.rollout.plane import FOLDER, Busy
 from mainline.rollout.traffic import Answers, Traffic
 
 REPLAY = Path("replay")
@@ -41,8 +44,33 @@ def rehearse(release: str | None, environment: str, mode: str | None) -> Rehears
     """Try ``release`` (None: the newest one that does not serve) with replayed traffic; return how it ended.
 
     Raises:
+        Busy: another rehearsal runs in this folder; it is left alone.
         UserError: there is nothing to try or to replay, or something does not run.
     """
+    with alone(FOLDER):
+        return _rehearse(release, environment, mode)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keep a second rehearsal out of ``folder``: it would end the services of the first one.
+
+    Raises:
+        Busy: there is a first one.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "rehearsal").open("a") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise Busy(
+                "another `make run` or `mainline rollout rehearse` is rehearsing a release in this folder",
+                "wait until it has ended, then run the command again",
+            ) from error
+        yield
+
+
+def _rehearse(release: str | None, environment: str, mode: str | None) -> Rehearsed:
     settings = load_settings()
     if (name := settings.serve.api_key_env) and not os.environ.get(name):
         # These services answer nobody else and end with this command: any key will do.
