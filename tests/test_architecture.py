@@ -28,6 +28,7 @@ GROUND = {
         "numerics",
         "kernels",
         "github",
+        "github_artifacts",
         "github_call",
         "markdown",
         "child",

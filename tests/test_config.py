@@ -54,7 +54,7 @@ def test_the_templates_own_params_are_valid_and_frozen() -> None:
 
 def test_every_key_is_needed_and_none_is_unknown(params, tmp_path: Path) -> None:
     # The rooms that came later have defaults, so that an older params.yaml still loads.
-    later = ("compare", "serve", "score", "rollout", "kubernetes", "monitor", "retrain")
+    later = ("compare", "serve", "score", "release", "rollout", "kubernetes", "monitor", "retrain")
     for key in (key for key in keys(params) if key.split(".")[0] not in later):
         without = changed(params, key, None)
         *rooms, last = key.split(".")
@@ -65,7 +65,7 @@ def test_every_key_is_needed_and_none_is_unknown(params, tmp_path: Path) -> None
         with pytest.raises(UserError, match=rf"params.yaml: {key}: key is missing"):
             load(without, tmp_path)
     for room in ("", "data.", "data.checks.", "features.", "model.", "model.calibration.", "model.search.",
-                 "evaluate.", "gates.", "compare.", "serve.", "serve.log.", "score.", "kubernetes.",
+                 "evaluate.", "gates.", "compare.", "serve.", "serve.log.", "score.", "kubernetes.", "release.",
                  "rollout.", "rollout.shadow.", "rollout.analysis.", "rollout.ab.", "rollout.proxy.",
                  "rollout.rehearsal.", "monitor.", "retrain."):  # fmt: skip
         with pytest.raises(UserError, match=rf"params.yaml: {room}colour: unknown key \(value 'red'\)"):

@@ -82,12 +82,44 @@ def test_an_answer_that_is_no_json_is_a_users_mistake(hub: Any, server: GitHub, 
         server.pull_request(7)
 
 
-@pytest.mark.parametrize("code", [301, 302, 307])
+@pytest.mark.parametrize("code", [301, 302, 307, 308])
 def test_a_redirect_is_not_followed(hub: Any, server: GitHub, code: int) -> None:
     hub.refuse["/pulls/"], hub.commits["main"] = code, HEAD
-    with pytest.raises(UserError, match=str(code)):
+    with pytest.raises(UserError, match=str(code)) as told:
         server.pull_request(7)
     assert hub.calls == ["GET /pulls/7"]
+    assert ("was renamed or moved" in told.value.problem and "GITHUB_REPOSITORY" in told.value.fix) is (code != 302)
+
+
+def test_what_a_plan_lacks_is_named(hub: Any, server: GitHub) -> None:
+    hub.refuse["/rulesets"] = 403
+    hub.refused = "Upgrade to GitHub Pro or make this repository public to enable this feature."
+    with pytest.raises(Refused, match="Upgrade to GitHub") as told:
+        server.apply_ruleset({"name": "main", "rules": []})
+    assert "this plan has no rulesets for private repositories" in told.value.fix
+
+
+def test_what_is_switched_off_is_named(hub: Any, server: GitHub) -> None:
+    hub.refuse["/issues"] = 410
+    with pytest.raises(Refused, match="410") as told:
+        server.open_issue("<!-- x -->", "release")
+    assert "Settings, General, Features, Issues" in told.value.fix
+
+
+def test_the_default_branch_and_the_people_are_asked_of_the_api(hub: Any, server: GitHub) -> None:
+    hub.default_branch = "trunk"
+    assert (server.default_branch(), server.writers()) == ("trunk", 2)
+    hub.raw = b"{}"
+    with pytest.raises(UserError, match="no default branch"):
+        server.default_branch()
+
+
+def test_artifacts_beyond_a_page_are_found(hub: Any, server: GitHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever uploads a hundred of the same name does not push the true one out."""
+    monkeypatch.setattr(type(hub), "held", lambda _: ["release-x"] * 150)
+    hub.uploaded.update({number: {"head_repository_id": 8} for number in range(2, 151)})
+    assert list(server.artifacts("release-x", ".github/workflows/release.yml")) == [1]
+    assert len([call for call in hub.calls if call.startswith("GET /actions/runs/")]) == 1
 
 
 @pytest.mark.parametrize(

@@ -91,15 +91,17 @@ def ci_comment() -> None:
 
 @github.command("ruleset")
 def github_ruleset(
-    file: Annotated[Path, typer.Option(help="the rules, as GitHub's JSON")] = Path(".github/ruleset.json"),
+    folder: Annotated[Path, typer.Option(help="where ruleset.json and ruleset-deploy.json are")] = Path(".github"),
+    reviews: Annotated[
+        int | None,
+        typer.Option(min=0, max=6, help="approvals of a merge; default: 1, and 0 where one person may write"),
+    ] = None,
 ) -> None:
-    """Make .github/ruleset.json the rules of the default branch (needs a token with administration rights)."""
-    from mainline.console import say
-    from mainline.files import read_json
+    """Put the rules of the default branch and of branch deploy in force (the token needs Administration: write)."""
+    from mainline.ci.rules import apply
     from mainline.github import connect
 
-    rules = read_json(file)
-    say(f"ruleset {rules['name']!r} {connect().apply_ruleset(rules)}", "pass")
+    apply(connect(), folder, reviews)
 
 
 @github.command("pins")

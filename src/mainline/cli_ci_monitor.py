@@ -23,8 +23,9 @@ Url = Annotated[str, typer.Option(envvar="RUN_URL", help="page of the run")]
 def monitor_begin(log: Log = "", demo: Demo = "") -> None:
     """Put state and champion in place (GITHUB_OUTPUT: go, kind, log, until). Says so where no log is configured."""
     from mainline.ci.event import put
+    from mainline.ci.heartbeat import is_configured
     from mainline.ci.ledger import open_ledger
-    from mainline.ci.monitor import begin, is_configured
+    from mainline.ci.monitor import begin
 
     if not demo.strip() and not is_configured(log):
         put(go=False)
@@ -79,9 +80,8 @@ def monitor_conclude(code: Code) -> None:
 def monitor_heartbeat(log: Log = "") -> None:
     """Say whether the monitor has run lately. Exit code 1 if not (GITHUB_OUTPUT: why), though a log is configured."""
     from mainline.ci.event import put
-    from mainline.ci.heartbeat import judge
+    from mainline.ci.heartbeat import is_configured, judge
     from mainline.ci.ledger import find_ledger
-    from mainline.ci.monitor import is_configured
     from mainline.ci.monitor_state import last_beat
     from mainline.config import load_settings
     from mainline.console import error, say
@@ -102,10 +102,9 @@ def monitor_heartbeat(log: Log = "") -> None:
 
 @ci_monitor.command("enable")
 def monitor_enable(log: Log = "") -> None:
-    """Enable both workflows before GitHub switches them off. Exit code 1 if a person has, though there is a log."""
-    from mainline.ci.heartbeat import keep_enabled
-    from mainline.ci.monitor import is_configured
+    """Enable what GitHub has switched off for inactivity. Exit code 1 if a person has, though there is a log."""
+    from mainline.ci.heartbeat import enable_again, is_configured
     from mainline.github import connect
 
     if is_configured(log):
-        raise typer.Exit(1 if keep_enabled(connect()) else 0)
+        raise typer.Exit(1 if enable_again(connect()) else 0)

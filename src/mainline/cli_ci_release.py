@@ -18,30 +18,43 @@ FOUND = Path("reports", "staging.json")
 
 @ci_release.command("plan")
 def release_plan(release: Asked = "") -> None:
-    """Say whether there is something to release, and what (GITHUB_OUTPUT). Refuses a second rollout."""
-    from mainline.ci.event import put
+    """Say whether there is something to release, and what (GITHUB_OUTPUT). Refuses what has no verdict."""
+    from mainline.ci.event import append, put
     from mainline.ci.ledger import find_ledger
-    from mainline.ci.release_plan import make_plan, sources
+    from mainline.ci.release_issue import any_open
+    from mainline.ci.release_plan import Start, decide
+    from mainline.config import load_settings
     from mainline.console import say
+    from mainline.errors import UserError
+    from mainline.github import connect
 
-    by_hand = os.environ.get("GITHUB_EVENT_NAME") == "workflow_dispatch"
-    plan = make_plan(find_ledger(), sources(), release.strip(), resume=by_hand)
+    server = connect()
+    put(issues=any_open(server), target=load_settings().rollout.target)
+    try:
+        plan = decide(find_ledger(), server, Start.read(release))
+    except UserError as refusal:
+        put(why=" ".join(str(refusal).split())[:1000])
+        raise
     say(plan.why, "pass" if plan.go else "none")
-    put(go=plan.go, release=plan.release)
+    append(os.environ.get("GITHUB_STEP_SUMMARY", ""), f"## Release\n\n{plan.why}.\n")
+    put(go=plan.go, release=plan.release, waived=plan.waived)
 
 
 @ci_release.command("build")
-def release_build(release: Asked = "") -> None:
+def release_build(
+    release: Asked = "",
+    waived: Annotated[str, typer.Option(envvar="WAIVED", help="why it needs no verdict, as `plan` has put out")] = "",
+) -> None:
     """Build this commit's release, or fetch the one that is named; pack it into dist/ (GITHUB_OUTPUT: release)."""
     from mainline.ci.event import put
     from mainline.ci.ledger import open_ledger
-    from mainline.ci.release_build import fetch, make, pack
+    from mainline.ci.release_build import enter_seal, fetch, make
     from mainline.console import say
     from mainline.github import connect
 
     deploy = open_ledger()
-    found = fetch(release, deploy, connect()) if release else make(deploy, connect())
-    say(f"{pack(found)}: release {found.id} of commit {found.commit[:12]}", "pass")
+    found = fetch(release, deploy, connect()) if release else make(deploy, connect(), waived=waived)
+    say(f"{enter_seal(found, deploy)}: release {found.id} of commit {found.commit[:12]}", "pass")
     put(release=found.id)
 
 
@@ -55,15 +68,13 @@ def release_image(release: Id) -> None:
 
 
 @ci_release.command("unpack")
-def release_unpack(
-    release: Id, folder: Annotated[Path, typer.Option(help="where <id>.tar.gz is")] = Path("dist")
-) -> None:
+def release_unpack(release: Id, folder: Annotated[Path, typer.Option(help="where <id>.tar is")] = Path("dist")) -> None:
     """Put a packed release into the store; it must be what the ledger has, byte for byte."""
     from mainline.ci.ledger import open_ledger
     from mainline.ci.release_build import unpack
     from mainline.console import say
 
-    say(f"{unpack(folder / f'{release}.tar.gz', release, open_ledger()).path}: as the ledger has it", "pass")
+    say(f"{unpack(folder / f'{release}.tar', release, open_ledger()).path}: as the ledger has it", "pass")
 
 
 @ci_release.command("check")
@@ -92,14 +103,33 @@ def release_staged(release: Id, found: Annotated[Path, typer.Option(help="what w
 
 
 @ci_release.command("approve")
-def release_approve(release: Id) -> None:
-    """Write into the ledger who let this run into the environment production."""
+def release_approve(
+    release: Id,
+    asked: Annotated[str, typer.Option(envvar="ASKED", help="the id that the workflow was started with")] = "",
+) -> None:
+    """Write into the ledger who let this run into the environment production (GITHUB_OUTPUT: go)."""
+    from mainline.ci.event import put
     from mainline.ci.ledger import open_ledger
-    from mainline.ci.production import approve
+    from mainline.ci.release_approval import approve
     from mainline.console import say
     from mainline.github import connect
 
-    say(f"{release}: approved by {approve(release, open_ledger(), connect())}", "pass")
+    name = approve(release, open_ledger(), connect(), asked=asked.strip())
+    if name:
+        say(f"{release}: approved by {name}", "pass")
+    put(go=bool(name))
+
+
+@ci_release.command("refused")
+def release_refused(release: Id) -> None:
+    """Write a reviewer's refusal into the ledger; nothing when nobody has refused."""
+    from mainline.ci.ledger import open_ledger
+    from mainline.ci.release_approval import refused
+    from mainline.console import say
+    from mainline.github import connect
+
+    if not refused(release, open_ledger(), connect()):
+        say(f"{release}: no reviewer has refused it")
 
 
 @ci_release.command("rollout")
@@ -113,13 +143,18 @@ def release_rollout(release: Id) -> None:
 
 
 @ci_release.command("issue")
-def release_issue(release: Id, url: Url = "") -> None:
-    """Open or bring up to date the issue about a release that was aborted or rolled back; close it once promoted."""
+def release_issue(
+    release: Asked = "",
+    url: Url = "",
+    build: Annotated[str, typer.Option(envvar="BUILD", help="result of the job that builds")] = "",
+    why: Annotated[str, typer.Option(envvar="WHY", help="what that job said")] = "",
+) -> None:
+    """Open or bring up to date the issue about a release, or about a run that made none; close what is done."""
     from mainline.ci.ledger import open_ledger
-    from mainline.ci.release_issue import report
+    from mainline.ci.release_issue import tell
     from mainline.github import connect
 
-    report(release, open_ledger(), connect(), url)
+    tell(release, open_ledger, connect(), url=url, build=build, commit=os.environ.get("GITHUB_SHA", "?"), why=why)
 
 
 def ci_rollback(

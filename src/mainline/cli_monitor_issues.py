@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 
+GONE = 410  # GitHub's answer where issues are switched off
 Place = Annotated[
     str, typer.Option("--tracker", help="folder of issue files; default: GITHUB_REPOSITORY's, else .mainline/issues")
 ]
@@ -26,7 +29,9 @@ def monitor_issues(
     from mainline.monitor.tell import issues
     from mainline.monitor.tracker import open_tracker
 
-    issues(open_tracker(tracker, os.environ), moment(until, "--until") or dt.datetime.now(dt.UTC), url, dry_run)
+    now = moment(until, "--until") or dt.datetime.now(dt.UTC)
+    with _issues_may_be_off():
+        issues(open_tracker(tracker, os.environ), now, url, dry_run)
 
 
 def monitor_blind(
@@ -40,7 +45,25 @@ def monitor_blind(
     from mainline.monitor.tracker import open_tracker
 
     found = open_tracker(tracker, os.environ)
-    if clear:
-        blind.clear(found, why)
-    else:
-        blind.blind(found, why, url)
+    with _issues_may_be_off():
+        if clear:
+            blind.clear(found, why)
+        else:
+            blind.blind(found, why, url)
+
+
+@contextmanager
+def _issues_may_be_off() -> Iterator[None]:
+    """Let a repository without issues still learn from the run's colour how the model is doing."""
+    from mainline.console import annotate, warn
+    from mainline.github_call import Refused
+
+    try:
+        yield
+    except Refused as refusal:
+        if refusal.code != GONE:
+            raise
+        warn(f"no issue was written: {refusal.problem}; {refusal.fix}")
+        annotate(
+            "warning", "Issues are switched off in this repository: alarms are told by the colour of the run alone"
+        )

@@ -22,6 +22,9 @@ from mainline.config_rooms import (
     Rehearsal as Rehearsal,
 )
 from mainline.config_rooms import (
+    Release as Release,
+)
+from mainline.config_rooms import (
     Retrain as Retrain,
 )
 from mainline.config_rooms import (
@@ -181,6 +184,7 @@ class Settings(Room):
     serve: Serve = Serve()
     score: Score = Score()
     kubernetes: Kubernetes = Kubernetes()
+    release: Release = Release()
     rollout: Rollout = Rollout()
     monitor: Monitor = Monitor()
     retrain: Retrain = Retrain()

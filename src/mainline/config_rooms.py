@@ -146,10 +146,17 @@ class Host(Room):
     silence_seconds: float = Field(default=600, gt=0)
 
 
+class Release(Room):
+    """What the workflow ``release`` asks of a commit before it builds it (see ``mainline.ci.release_plan``)."""
+
+    require_verdict: bool = True
+
+
 class Rollout(Room):
     """How a release gets its users (see ``mainline.rollout.plan``)."""
 
     target: Literal["rehearsal", "host", "kubernetes"] = "rehearsal"
+    approval: Literal["none", "required"] = "none"
     mode: Literal["canary", "blue_green", "ab"] = "canary"
     weights: list[Annotated[int, Field(ge=1, le=100)]] = [1, 5, 25, 50, 100]
     requests: int = Field(default=300, ge=1)

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import os
 import re
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from mainline.errors import UserError
-from mainline.github_call import CAUSES, SECONDS, Connection, NoRedirect, short
+from mainline.github_artifacts import PAGES as PAGES
+from mainline.github_artifacts import Artifacts, encrypted
+from mainline.github_call import short
 
 State = Literal["success", "failure", "pending"]
 LARGEST_BODY = 65_535
-LARGEST_FILE = 2 * 1024 * 1024 * 1024
-PAGES = 20
 # What only our own calls need: no stage, no service and no model's code is started with these.
 KEYS = ("GITHUB_TOKEN", "GH_TOKEN", "REPO_TOKEN", "ACTIONS_RUNTIME_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN")
 MARK = "<!-- mainline:verdict -->"
@@ -28,7 +25,7 @@ CML_MARK = f'"CML watermark {CML_TITLE}")'
 
 
 @dataclass(frozen=True)
-class GitHub(Connection):
+class GitHub(Artifacts):
     """What we ask of a repository."""
 
     def set_status(self, commit: str, state: State, description: str, url: str = "") -> None:
@@ -138,47 +135,15 @@ class GitHub(Connection):
             if environment in {str(item.get("name")) for item in entry.get("environments") or ()}
         ]
 
-    def artifacts(self, name: str) -> list[int]:
-        """Return the numbers of the repository's artifacts of that name which have not expired, newest first."""
-        found = self.call("GET", f"actions/artifacts?per_page=100&name={urllib.parse.quote(name, safe='')}")
-        entries = found.get("artifacts") or [] if isinstance(found, dict) else []
-        return sorted((int(entry["id"]) for entry in entries if not entry.get("expired")), reverse=True)
+    def pulls_of(self, commit: str) -> list[dict[str, Any]]:
+        """Return the pull requests that brought a commit, as GitHub knows them: also after a rebase merge."""
+        found = self.call("GET", f"commits/{_sha(commit)}/pulls?per_page=100")
+        return [dict(entry) for entry in found] if isinstance(found, list) else []
 
-    def run_artifacts(self, run: int, name: str) -> list[dict[str, Any]]:
-        """Return the artifacts of that name which a run has uploaded and which have not expired, newest first."""
-        named = urllib.parse.quote(name, safe="")
-        found = self.call("GET", f"actions/runs/{run:d}/artifacts?per_page=100&name={named}")
-        entries = found.get("artifacts") or [] if isinstance(found, dict) else []
-        there = [entry for entry in entries if entry.get("name") == name and not entry.get("expired")]
-        return sorted(there, key=lambda entry: int(entry["id"]), reverse=True)
-
-    def download(self, artifact: int, file: Path, largest: int = LARGEST_FILE) -> None:
-        """Write an artifact, a ZIP archive, to ``file``. The token goes to the API alone, not to where that points.
-
-        Raises:
-            UserError: it has expired, or does not come.
-        """
-        what = f"GitHub: artifact {artifact} of {self.repository}"
-        try:
-            with self._open("GET", f"actions/artifacts/{artifact:d}/zip", None):
-                raise UserError(f"{what}: the API sent no address", "check GITHUB_API_URL")
-        except urllib.error.HTTPError as error:
-            address = error.headers.get("Location", "")
-            if error.code != 302 or not _encrypted(address):
-                raise UserError(f"{what}: {error.code}", CAUSES.get(error.code, "it may have expired")) from error
-        except OSError as error:
-            raise UserError(f"{what}: no answer ({error})", "run the job again") from error
-        try:
-            with (
-                urllib.request.build_opener(NoRedirect).open(address, timeout=SECONDS) as answer,
-                file.open("wb") as stream,
-            ):
-                while block := answer.read(1024 * 1024):
-                    stream.write(block)
-                    if stream.tell() > largest:
-                        raise UserError(f"{what}: is larger than {largest:,} bytes", "build the release again")
-        except OSError as error:
-            raise UserError(f"{what}: did not come whole ({error})", "run the job again") from error
+    def writers(self) -> int:
+        """Return how many people may write to the repository; a token without that right is refused."""
+        found = self.call("GET", "collaborators?permission=push&per_page=100")
+        return len([entry for entry in found if entry.get("type") != "Bot"]) if isinstance(found, list) else 0
 
     def apply_ruleset(self, rules: Mapping[str, Any]) -> str:
         """Make ``rules`` the repository's ruleset of that name; return "created" or "updated"."""
@@ -204,7 +169,7 @@ def connect(environment: Mapping[str, str] = os.environ) -> GitHub:
         raise UserError(f"GITHUB_REPOSITORY: {repository!r} is not owner/name", "export GITHUB_REPOSITORY=owner/name")
     if not re.fullmatch(r"[!-~]+", token):
         raise UserError("GITHUB_TOKEN: no token", "export GITHUB_TOKEN, for instance with $(gh auth token)")
-    if not _encrypted(api):
+    if not encrypted(api):
         raise UserError(f"GITHUB_API_URL: {api}: the token would travel unencrypted", "use https://")
     return GitHub(repository, token, api)
 
@@ -216,10 +181,6 @@ def fit(text: str, limit: int = LARGEST_BODY) -> str:
     note = "\n\n… cut: the whole report is in the run's artifact.\n"
     kept = text.encode("utf-8")[: limit - len(note.encode("utf-8"))].decode("utf-8", "ignore")
     return (kept.rsplit("\n", 1)[0] if "\n" in kept else kept) + note
-
-
-def _encrypted(address: str) -> bool:
-    return bool(re.match(r"https://|http://(127\.0\.0\.1|localhost)[:/]", address + "/"))
 
 
 def _sha(commit: str) -> str:

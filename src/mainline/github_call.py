@@ -21,7 +21,12 @@ CAUSES = {
     401: "check the token in GITHUB_TOKEN",
     403: "the token may not do this: give the job the permission, or use a token that has it",
     404: "check the repository's name, and that the token may see it",
+    410: "the repository has switched this off; for issues: Settings, General, Features, Issues",
 }
+# A repository that got another name or owner answers with the address of its new place, which is not followed.
+MOVED = (301, 307, 308)
+# GitHub's answer where a plan lacks what is asked for, such as rulesets for a private repository on the plan Free.
+PLAN = "Upgrade to GitHub"
 # Seconds before the second, third and fourth attempt.
 PAUSES = (1.0, 3.0, 9.0)
 # What a rate limit may cost a run; the next scheduled run is cheaper than a longer wait.
@@ -132,7 +137,7 @@ class Connection:
         return found.get("data") if isinstance(found, dict) and "data" in found else found
 
     def _once(self, method: str, path: str, body: Mapping[str, Any] | None, attempt: int) -> Any:
-        what = f"GitHub: {method} {path.split('?')[0]} of {self.repository}"
+        what = f"GitHub: {method} {path.split('?')[0] or 'the repository'} of {self.repository}"
         try:
             with self._open(method, path, body) as answer:
                 text = answer.read(LARGEST_ANSWER + 1)
@@ -143,7 +148,16 @@ class Connection:
                     raise _Again(seconds) from error
                 fix = "run it again later: nothing is lost, what was not done is done then"
                 raise Refused(f"{what}: {code}, a rate limit{said}", fix, code) from error
+            if code in MOVED:
+                raise Refused(
+                    f"{what}: {code}, the repository was renamed or moved",
+                    "export GITHUB_REPOSITORY with its name of today, and `git remote set-url origin` to its address",
+                    code,
+                ) from error
             fix = CAUSES.get(code, "run the job again; githubstatus.com says whether GitHub has trouble")
+            if code == 403 and PLAN in said:
+                thing = path.split("?")[0].split("/")[0]
+                fix = f"this plan has no {thing} for private repositories: docs/operations.md, section Plans"
             if code >= 500:
                 raise Unanswered(f"{what}: {code}{said}", fix) from error
             raise Refused(f"{what}: {code}{said}", fix, code) from error
@@ -164,7 +178,7 @@ class Connection:
         # On a server of one's own REST is at /api/v3 and GraphQL at /api/graphql.
         graphql = f"{top.removesuffix('/v3')}/graphql"
         request = urllib.request.Request(
-            graphql if path == GRAPHQL else f"{top}/repos/{self.repository}/{path}",
+            graphql if path == GRAPHQL else f"{top}/repos/{self.repository}" + (f"/{path}" if path else ""),
             data=None if body is None else json.dumps(body).encode("utf-8"),
             method=method,
             headers={

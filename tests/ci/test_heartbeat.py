@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from mainline.ci.heartbeat import WORKFLOWS, judge, keep_enabled
+from mainline.ci.heartbeat import enable_again, judge
 from mainline.ci.monitor_state import Beat
 from mainline.errors import UserError
 from mainline.github import GitHub
@@ -31,21 +31,23 @@ def test_a_monitor_that_has_not_come_to_its_end_lately_is_blind(hours: float | N
     assert found is alive and words in why and (beat is None or beat.run in why)
 
 
-def test_both_workflows_are_enabled_before_github_switches_them_off(server: GitHub, hub: Any) -> None:
+def test_only_what_github_has_switched_off_is_enabled_again(server: GitHub, hub: Any) -> None:
     hub.workflows["monitor.yml"] = "disabled_inactivity"
-    assert keep_enabled(server) == []
-    assert hub.workflows == dict.fromkeys(WORKFLOWS, "active")
-    # Also where they are active: that is what begins the 60 days anew.
-    assert hub.calls.count("PUT /actions/workflows/heartbeat.yml/enable") == 1
+    assert enable_again(server) == []
+    assert hub.workflows == {"monitor.yml": "active"}
+    # To enable what is active would feign activity: GitHub has disabled repositories for that.
+    assert [call for call in hub.calls if call.startswith("PUT")] == ["PUT /actions/workflows/monitor.yml/enable"]
+    assert enable_again(server) == [] and len([call for call in hub.calls if call.startswith("PUT")]) == 1
 
 
 def test_what_a_person_has_switched_off_stays_so_and_is_named(server: GitHub, hub: Any) -> None:
     hub.workflows["monitor.yml"] = "disabled_manually"
-    assert keep_enabled(server) == ["monitor.yml"]
+    assert enable_again(server) == ["monitor.yml"]
     assert hub.workflows["monitor.yml"] == "disabled_manually"
 
 
 def test_a_refusal_is_an_error(server: GitHub, hub: Any) -> None:
+    hub.workflows["monitor.yml"] = "disabled_inactivity"
     hub.refuse["/enable"] = 403
     with pytest.raises(UserError, match="enable"):
-        keep_enabled(server)
+        enable_again(server)

@@ -7,14 +7,13 @@ from typing import Any
 import pytest
 
 from mainline.ci import production
-from mainline.ci.production import approve, begin_again, drop, roll_out
-from mainline.ci.release_issue import LABEL, mark, report
+from mainline.ci.production import begin_again, drop, roll_out
+from mainline.ci.release_issue import BUILD, LABEL, any_open, mark, report, tell
 from mainline.errors import UserError
 from mainline.github import GitHub
 from mainline.release.ledger import Deploy
 from mainline.release.state import Entry, State, Transition
 
-RUN = {"GITHUB_RUN_ID": "12", "GITHUB_WORKFLOW": "release", "GITHUB_ACTOR": "ada"}
 CHECKS = [{"name": "errors", "outcome": "abort", "text": "9 | 9 failed @all", "value": 0.5, "bound": 0.05, "n": 18}]
 
 
@@ -26,36 +25,6 @@ def deploy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deploy:
     entries = [Entry("old", "c" * 40), Entry("new", "d" * 40, pull_request=7)]
     made.commit("two", expect=made.head(), entries=entries, states=[State("production", stable="old")])
     return made
-
-
-def review(user: str, state: str = "approved", environment: str = "production") -> dict[str, Any]:
-    return {"user": {"login": user}, "state": state, "environments": [{"name": environment}], "comment": "ok"}
-
-
-def test_the_ledger_names_who_approved(deploy: Deploy, hub: Any, server: GitHub) -> None:
-    hub.approvals = [review("grace"), review("eve", environment="staging")]
-    assert approve("new", deploy, server, RUN) == "grace"
-    entry = deploy.entry("new")
-    assert (entry.approver, entry.pull_request, entry.transitions[-1].event) == ("grace", 7, "approved")
-    assert hub.calls == ["GET /actions/runs/12/approvals"]
-
-
-def test_an_environment_that_asks_nobody_is_told_of(
-    deploy: Deploy, hub: Any, server: GitHub, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert approve("new", deploy, server, RUN) == "nobody"
-    assert "no reviewers" in deploy.entry("new").transitions[-1].why and "Required reviewers" in capsys.readouterr().out
-
-
-def test_a_refusal_and_a_silence_of_github_stop_it(deploy: Deploy, hub: Any, server: GitHub) -> None:
-    before = deploy.head()
-    hub.approvals = [review("grace"), review("alan", "rejected")]
-    with pytest.raises(UserError, match="refused by alan"):
-        approve("new", deploy, server, RUN)
-    hub.refuse["/approvals"] = 403
-    with pytest.raises(UserError, match="403"):
-        approve("new", deploy, server, RUN)
-    assert deploy.head() == before
 
 
 def test_a_second_rollout_is_refused_and_a_finished_one_is_not_repeated(deploy: Deploy) -> None:
@@ -151,3 +120,33 @@ def test_a_retry_that_is_promoted_closes_the_issue_of_the_try_before(deploy: Dep
 def test_a_person_who_writes_the_mark_keeps_the_issue(deploy: Deploy, hub: Any, server: GitHub) -> None:
     hub.issues.append({"number": 1, "state": "open", "user": {"type": "User"}, "body": mark("new") + "\nmine"})
     assert report("new", deploy, server) == 2 and hub.issues[0]["body"].endswith("mine")
+
+
+def test_a_run_that_made_no_release_has_one_issue_until_one_comes_through(
+    deploy: Deploy, hub: Any, server: GitHub
+) -> None:
+    assert not any_open(server)
+    for why in ("no verdict", "another <b>reason</b>"):
+        tell("", lambda: deploy, server, url="https://example.org/run", build="failure", commit="c" * 40, why=why)
+    (issue,) = hub.issues
+    assert issue["body"].startswith(BUILD) and "<b>" not in issue["body"] and "c" * 40 in issue["body"]
+    assert "https://example.org/run" in issue["body"] and issue["labels"] == [LABEL] and any_open(server)
+    tell("", lambda: deploy, server)  # a rollback says nothing of it
+    assert issue["state"] == "open"
+    tell("", lambda: deploy, server, build="success")
+    assert issue["state"] == "closed" and not any_open(server)
+
+
+def test_where_issues_are_switched_off_that_is_said_and_nothing_fails(
+    deploy: Deploy, hub: Any, server: GitHub, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hub.refuse["/issues"] = 410
+    assert not any_open(server)
+    for build in ("failure", "success"):
+        tell("new", lambda: deploy, server, build=build)
+        assert "Settings, General, Features, Issues" in capsys.readouterr().out
+    hub.refuse["/issues"] = 403
+    with pytest.raises(UserError, match="403"):
+        tell("new", lambda: deploy, server, build="success")
+    with pytest.raises(UserError, match="403"):
+        any_open(server)

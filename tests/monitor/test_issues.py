@@ -19,6 +19,7 @@ from mainline.monitor.drift import Breach, Finding
 from mainline.monitor.store import Store
 from mainline.monitor.tell import Told, issues
 from mainline.monitor.tracker import Issue, Tracker
+from mainline.monitor.tracker_local import LocalTracker
 from mainline.monitor.verdict import Judged
 
 ROOT = Path(__file__).parents[2]
@@ -63,6 +64,14 @@ class World:
         return self
 
     columns: tuple[str, ...] = (*COLUMNS, "(score)")
+
+    def label(self, name: str, hub: Any, by: str = "ada", at: str = "2009-07-01T00:00:00Z") -> None:
+        """Let a person put a label on the first issue; ada may write."""
+        hub.permissions.update(ada="write", eve="read")
+        if isinstance(self.tracker, LocalTracker):
+            self.tracker.update(1, labels=(*self.one().labels, name))  # on 2009-07-01, see the fixture
+        else:
+            hub.label(1, name, by, at)
 
     def watch(self) -> None:
         """Write what `mainline monitor run` writes."""
@@ -237,6 +246,7 @@ def test_a_muted_issue_is_left_alone_until_then(
     world: World, hub: Any, label: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.day(age="drift").run()
+    hub.permissions["ada"] = "write"
     monkeypatch.setattr(type(world.tracker), "labelled_by", lambda *_: ("ada", "2009-05-12T00:00:00Z"))  # 30 days
     world.tracker.update(1, labels=(*world.one().labels, label))
     text = world.one().body
@@ -247,29 +257,38 @@ def test_a_muted_issue_is_left_alone_until_then(
     assert world.did(now=dt.datetime(2009, 6, 11, tzinfo=dt.UTC)) == ["update drift:age"]
 
 
-def test_a_muted_and_closed_issue_comes_back(world: World) -> None:
+def test_a_muted_and_closed_issue_comes_back(world: World, hub: Any) -> None:
     world.day(age="drift").run()
-    world.tracker.update(1, open=False, labels=(*world.one().labels, "mute-until-2009-06-03"))
+    world.label("mute-until-2009-06-03", hub)
+    world.tracker.update(1, open=False)
     assert world.day(age="drift").did(now=START + 2 * DAY) == []
     assert world.did(now=START + 4 * DAY) == ["reopen drift:age"]
 
 
 def test_when_mute_was_put_on_is_asked_of_the_api(world: World, hub: Any) -> None:
-    from mainline.monitor.tracker_local import LocalTracker
-
     world.day(age="drift").run()
-    if isinstance(world.tracker, LocalTracker):
-        world.tracker.update(1, labels=(*world.one().labels, "mute"))  # on 2009-07-01, see the fixture
-    else:
-        hub.label(1, "mute", "ada", "2009-07-01T00:00:00Z")
+    world.label("mute", hub)
     world.day(age="drift")
     assert world.did(now=dt.datetime(2009, 7, 30, tzinfo=dt.UTC)) == []
     assert world.did(now=dt.datetime(2009, 7, 31, 1, tzinfo=dt.UTC)) == ["update drift:age"]
 
 
-def test_a_label_that_names_no_date_is_said_and_mutes_nothing(world: World, capsys: Any) -> None:
+@pytest.mark.parametrize("tracker", ["github"], indirect=True)  # who can write to a folder may
+@pytest.mark.parametrize("label", ["mute", "mute-until-2010-01-01"])
+def test_who_may_not_write_silences_no_alarm(
+    world: World, hub: Any, capsys: pytest.CaptureFixture[str], label: str
+) -> None:
     world.day(age="drift").run()
-    world.tracker.update(1, labels=(*world.one().labels, "mute-until-2009-13-45"))
+    world.label(label, hub, by="eve")
+    assert world.day(age="drift").did() == ["update drift:age"]
+    assert f"label '{label}' does not count: eve may not write here" in capsys.readouterr().out
+    world.label("mute-until-2010-01-02", hub)
+    assert world.day(age="drift").did() == [], "another label, of somebody who may"
+
+
+def test_a_label_that_names_no_date_is_said_and_mutes_nothing(world: World, hub: Any, capsys: Any) -> None:
+    world.day(age="drift").run()
+    world.label("mute-until-2009-13-45", hub)
     assert world.day(age="drift").did() == ["update drift:age"]
     assert "names no date" in capsys.readouterr().out
 
@@ -310,9 +329,9 @@ def test_a_column_that_was_never_calm_again_is_not_told_twice(world: World) -> N
     assert world.day(age="drift").did() == ["open drift:age"]
 
 
-def test_muted_columns_count_for_no_summary(world: World) -> None:
+def test_muted_columns_count_for_no_summary(world: World, hub: Any) -> None:
     world.day(age="drift").run()
-    world.tracker.update(1, labels=(*world.one().labels, "mute-until-2010-01-01"))
+    world.label("mute-until-2010-01-01", hub)
     world.day(age="drift", contact="drift", job="drift", pdays="drift")
     assert sorted(world.did()) == ["open drift:contact", "open drift:job", "open drift:pdays"]
     assert world.tracker.all()[-1].open

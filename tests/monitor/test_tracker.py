@@ -103,6 +103,33 @@ def test_who_put_a_label_on_last(hub: Any, github: GitHubTracker, local: LocalTr
     assert local.labelled_by(1, "drift") == ("you", "2009-07-01T00:00:00Z")
 
 
+def events(hub: Any, count: int) -> None:
+    hub.events += [{"issue": 1, "event": "mentioned", "actor": {"login": "x"}}] * count
+
+
+@pytest.mark.parametrize("before", [0, 99, 100, 101, 199, 200, 2102, 3300])
+@pytest.mark.parametrize("after", [0, 1, 150])
+def test_who_put_a_label_on_last_is_found_behind_any_number_of_events(
+    hub: Any, github: GitHubTracker, before: int, after: int
+) -> None:
+    """GitHub gives the oldest first: a writer's label of long ago must not cover that of somebody else now."""
+    github.create("age", BODY, LABELS)
+    hub.label(1, "retrain-approved", "ada", "2009-01-01T00:00:00Z")
+    hub.events.append({"issue": 1, "event": "unlabeled", "label": {"name": "retrain-approved"}})
+    events(hub, before)
+    hub.label(1, "retrain-approved", "eve", "2009-07-02T00:00:00Z")
+    events(hub, after)
+    assert github.labelled_by(1, "retrain-approved") == ("eve", "2009-07-02T00:00:00Z")
+    assert len(hub.calls) < 20
+
+
+def test_a_label_below_all_that_is_read_was_put_on_by_somebody_unknown(hub: Any, github: GitHubTracker) -> None:
+    github.create("age", BODY, LABELS)
+    hub.label(1, "retrain-approved", "ada", "2009-01-01T00:00:00Z")
+    events(hub, 2200)
+    assert github.labelled_by(1, "retrain-approved") is None
+
+
 def test_a_person_edits_the_file(local: LocalTracker) -> None:
     local.create("age", BODY, LABELS)
     path = local.folder / "1.md"

@@ -451,3 +451,35 @@ def test_the_monitor_writes_nowhere_else(tmp_path: Path) -> None:
     deploy = opened(tmp_path / "deploy")
     with pytest.raises(ValueError, match="is not below monitor/"):
         deploy.keep("a trick", {"production.yaml": "stable: mine\n"}, expect=deploy.head())
+
+
+def test_a_file_of_the_ledger_that_was_moved_below_monitor_is_not_the_monitors_doing(
+    bare: Path, tmp_path: Path
+) -> None:
+    one, other = opened(tmp_path / "one", bare), opened(tmp_path / "other", bare)
+    one.commit("built", expect=one.head(), entries=[ONE], transitions=[built()])
+    other.refresh()
+    head = other.head()
+    work = tmp_path / "work"
+    git(tmp_path, "clone", "--quiet", "--branch=deploy", str(bare), str(work))
+    (work / "monitor" / "log").mkdir(parents=True)
+    git(work, "mv", f"ledger/{ONE.release}.yaml", "monitor/log/a.json")
+    git(work, "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "--quiet", "--message=moved")
+    git(work, "push", "--quiet", "origin", "deploy")
+    with pytest.raises(Moved):
+        other.commit("on what was there", expect=head, states=[replace(other.state("staging"), stable=None)])
+
+
+def test_a_branch_of_this_name_that_holds_something_else_is_refused_by_name(bare: Path, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    git(tmp_path, "init", "--quiet", "--initial-branch=deploy", str(work))
+    (work / "Procfile").write_text("web: x\n")
+    git(work, "add", "--all")
+    git(work, "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "--quiet", "--message=ours")
+    git(work, "push", "--quiet", str(bare), "deploy")
+    before = git(bare, "rev-parse", "deploy")
+    with pytest.raises(
+        UserError, match="branch deploy of .* is not a ledger of releases: it has no production.yaml"
+    ) as told:
+        opened(tmp_path / "deploy", bare)
+    assert "rename that branch" in told.value.fix and git(bare, "rev-parse", "deploy") == before

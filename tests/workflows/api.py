@@ -61,6 +61,17 @@ def refusal(name: str, **words: str) -> tuple[int, dict[str, str]]:
     return code, {"message": message.format(**words), "documentation_url": "https://docs.github.com/rest"}
 
 
+# The run that uploads every artifact unless ``Hub.uploaded`` says otherwise: the workflow `release` on main.
+OWN = {"id": 1, "repository_id": 7, "head_repository_id": 7, "head_branch": "main"}
+RELEASE_RUN = {
+    "id": 1,
+    "event": "push",
+    "head_branch": "main",
+    "path": ".github/workflows/release.yml",
+    "status": "completed",
+}
+
+
 @dataclass
 class Hub:
     """What the stand-in holds. ``refuse`` maps a part of a path to the answer code it gets."""
@@ -82,6 +93,11 @@ class Hub:
     approvals: list[dict[str, Any]] = field(default_factory=list)
     workflows: dict[str, str] = field(default_factory=dict)
     artifacts: Path | None = None
+    uploaded: dict[int, dict[str, Any]] = field(default_factory=dict)
+    runs: dict[int, dict[str, Any]] = field(default_factory=lambda: {1: dict(RELEASE_RUN)})
+    refused: str = "Resource not accessible by integration"
+    people: list[str] = field(default_factory=lambda: ["ada", "grace"])
+    default_branch: str = "main"
     calls: list[str] = field(default_factory=list)
     raw: bytes | None = None
     url: str = ""
@@ -176,7 +192,7 @@ class Hub:
         """Return the code and the answer of one call below ``/repos/owner/name``."""
         for part, code in self.refuse.items():
             if part in path:
-                return code, {"message": "Resource not accessible by integration"}
+                return code, {"message": self.refused}
         if path == "/graphql":
             return self.graphql(body["variables"]["input"])
         if found := re.fullmatch(r"/statuses/(\w+)", path):
@@ -232,7 +248,7 @@ class Hub:
                 self.comments.remove(there)
                 return 204, None
             there.update(body)
-        elif found := re.fullmatch(r"/commits/(.+)", path):
+        elif (found := re.fullmatch(r"/commits/(.+)", path)) and not path.endswith("/pulls"):
             known = self.commits.get(found[1])
             return (200, {"sha": known}) if known else (404, {"message": "Not Found"})
         elif path == "/issues":
@@ -261,9 +277,8 @@ class Hub:
             named = [(number, name) for number, name in enumerate(self.held(), 1) if name == query.get("name")]
             listed = [{"id": number, "name": name, "expired": False, "created_at": NOW} for number, name in named]
             return 200, {"artifacts": listed}
-        elif path == "/actions/artifacts":
-            named = [(number, name) for number, name in enumerate(self.held(), 1) if name == query.get("name")]
-            return 200, {"artifacts": [{"id": number, "name": name, "expired": False} for number, name in named]}
+        elif (known := self.release_routes(method, path, query)) is not None:
+            return known
         elif found := re.fullmatch(r"/actions/artifacts/(\d+)/zip", path):
             return 302, f"{self.url}/blob/{found[1]}"
         elif path == "/rulesets":
@@ -281,6 +296,26 @@ class Hub:
         for pull in self.pulls.values() if self.origin else ():
             if there := self.git("for-each-ref", "--format=%(objectname)", f"refs/heads/{pull['head'].get('ref')}"):
                 pull["head"]["sha"] = there
+
+    def release_routes(self, method: str, path: str, query: dict[str, str]) -> tuple[int, Any] | None:
+        """Return what is asked for a release, a ruleset or an issue that is switched off; None: another route."""
+        if path == "":
+            return 200, {"default_branch": self.default_branch, "private": False}
+        if path == "/collaborators":
+            return 200, page([{"login": name, "type": "User"} for name in self.people], query)
+        if found := re.fullmatch(r"/commits/(\w+)/pulls", path):
+            return 200, [item for item in self.pulls.values() if found[1] in item.get("brought", ())]
+        if found := re.fullmatch(r"/actions/runs/(\d+)", path):
+            known = self.runs.get(int(found[1]))
+            return (200, known) if known else (404, {"message": "Not Found"})
+        if path == "/actions/artifacts":
+            named = [(number, name) for number, name in enumerate(self.held(), 1) if name == query.get("name")]
+            made = {number: OWN | self.uploaded.get(number, {}) for number, _ in named}
+            listed = [
+                {"id": number, "name": name, "expired": False, "workflow_run": made[number]} for number, name in named
+            ]
+            return 200, {"artifacts": page(listed, query)}
+        return None
 
     def label(self, number: int, name: str, by: str, at: str) -> None:
         """Put a label on an issue, as a person does."""

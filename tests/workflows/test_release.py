@@ -64,8 +64,8 @@ class World:
         listed = self.deploy(f"ledger/{release}.yaml")["transitions"]
         return [f"{item['environment']} {item['event']}" for item in listed]
 
-    def merge(self, name: str, change: Callable[[str], str]) -> None:
-        """Change a file on main."""
+    def merge(self, name: str, change: Callable[[str], str], said: str = "promote: better") -> str:
+        """Change a file on main by a pull request with that verdict; return the commit."""
         clone = self.place.clone
         HARNESS.git(clone, "switch", "--quiet", "main")
         path = clone / name
@@ -74,12 +74,23 @@ class World:
         path.write_text(text, encoding="utf-8")
         HARNESS.git(clone, "commit", "--quiet", "--all", "--message=Merge pull request #8 from ada/topic")
         HARNESS.git(clone, "push", "--quiet", "origin", "main")
+        commit = str(HARNESS.git(clone, "rev-parse", "HEAD"))
+        hub, number = self.place.hub, max(self.place.hub.pulls, default=7) + 1
+        hub.pulls[number] = {"number": number, "merged": True, "merge_commit_sha": commit, "commits": 1,
+                             "head": {"sha": commit}, "brought": (commit,)}  # fmt: skip
+        hub.statuses.append({"sha": commit, "context": "mainline/verdict", "description": said, "creator": BOT,
+                             "state": "success" if said.startswith(("promote", "doc")) else "failure"})  # fmt: skip
+        return commit
 
     def push(self) -> Any:
         return self.place.finish(self.place.start("push", "release.yml"))
 
     def dispatch(self, workflow: str = "release.yml", **inputs: str) -> Any:
         return self.place.finish(self.place.start("workflow_dispatch", workflow, inputs=inputs))
+
+
+BOT = {"login": "github-actions[bot]", "type": "Bot"}
+WORDS = "documentation only: nothing to train, nothing to compare"
 
 
 @dataclass
@@ -98,7 +109,7 @@ def world(start: Path, lent: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         git = HARNESS.git
         git(clone, "switch", "--quiet", "main")
         params = yaml.safe_load((clone / "params.yaml").read_text(encoding="utf-8"))
-        params["rollout"] |= {"weights": [50, 100], "tick_seconds": 1, "rehearsal": SHORT}
+        params["rollout"] |= {"weights": [50, 100], "tick_seconds": 1, "ready_seconds": 300, "rehearsal": SHORT}
         params["rollout"]["proxy"]["port"] = 0
         (clone / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
         git(clone, "commit", "--quiet", "--all", "--message=A short rehearsal (#3)")
@@ -112,13 +123,30 @@ def world(start: Path, lent: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="module")
-def first(world: World) -> Run:
-    outcome = world.push()
+def copied(world: World) -> Any:
+    """GitHub starts the workflow by itself when a copy of the template is made."""
+    return world.push()
+
+
+@pytest.fixture(scope="module")
+def first(world: World, copied: Any) -> Run:
+    outcome = world.dispatch()
     return Run(outcome, world.state()["stable"], world.state())
 
 
 @pytest.fixture(scope="module")
-def aborted(world: World, first: Run) -> Run:
+def unjudged(world: World, first: Run) -> Any:
+    """A merge against its verdict, and the next one that takes it back."""
+    world.merge("src/mainline/serve/retention.py", lambda text: text + "\n# Worse.\n", "reject: worse")
+    outcome = world.push()
+    issues = [dict(issue) for issue in world.place.hub.issues]
+    HARNESS.git(world.place.clone, "revert", "--no-edit", "HEAD")
+    HARNESS.git(world.place.clone, "push", "--quiet", "origin", "main")
+    return outcome, issues, world.push()
+
+
+@pytest.fixture(scope="module")
+def aborted(world: World, first: Run, unjudged: Any) -> Run:
     def plant(text: str) -> str:
         text = text.replace("import numpy as np\n", "import os\n\nimport numpy as np\n\nCALLS: list[int] = []\n", 1)
         at = "        fed: dict[str, NDArray[Any]] = {}\n"
@@ -166,6 +194,11 @@ def back(world: World, resumed: Run) -> Run:
     return Run(world.dispatch("rollback.yml", why="too many calls"), resumed.release, world.state())
 
 
+def test_the_first_push_of_a_copy_releases_nothing(world: World, copied: Any) -> None:
+    assert copied.code == 0 and "MAINLINE_RELEASES" in copied.log
+    assert "mainline ci release build" not in copied.log and "mainline ci release issue" not in copied.log
+
+
 def test_the_first_release_is_built_staged_approved_and_promoted(world: World, first: Run) -> None:
     assert first.outcome.code == 0
     assert first.state["stable"] == first.release and first.state["candidate"] is None
@@ -178,13 +211,25 @@ def test_the_first_release_is_built_staged_approved_and_promoted(world: World, f
     entry = world.deploy(f"ledger/{first.release}.yaml")
     assert (entry["approver"], entry["pull_request"]) == ("grace", 3)
     assert entry["commit"] == HARNESS.git(world.place.clone, "rev-parse", f"{entry['commit']}^{{commit}}")
-    assert f"{first.release}.tar.gz" in (world.place.top / "attested").read_text()
-    assert world.place.hub.issues == []
+    assert f"{first.release}.tar" in (world.place.top / "attested").read_text()
+    assert "released by hand by" in entry["verdict"]
+    assert {"archive", "archive_bytes"} <= set(entry["digests"])
+
+
+def test_a_merge_against_its_verdict_is_not_released_and_has_an_issue_until_it_is_taken_back(
+    world: World, unjudged: Any, first: Run
+) -> None:
+    refused, issues, back = unjudged
+    assert refused.code != 0 and "is reject: worse" in refused.log and "mainline ci release build" not in refused.log
+    (issue,) = issues
+    assert issue["title"] == "No release was made of main" and "reject: worse" in issue["body"]
+    assert back.code == 0 and "nothing that is served has changed" in back.log
+    assert world.place.hub.issues[0]["state"] == "closed"
 
 
 def test_a_merge_that_changes_nothing_servable_releases_nothing(world: World, first: Run) -> None:
     before = world.head()
-    world.merge("README.md", lambda text: text + "\nMore.\n")
+    world.merge("README.md", lambda text: text + "\nMore.\n", WORDS)
     outcome = world.push()
     assert outcome.code == 0 and "nothing that is served has changed" in outcome.log
     assert "mainline ci release build" not in outcome.log and world.head() == before
@@ -196,7 +241,8 @@ def test_a_release_that_fails_under_users_is_aborted_with_an_issue(world: World,
     events = world.events(aborted.release)
     assert events[-1] == "production abort" and "production shadow" in events
     assert " 0 failed" in aborted.outcome.log  # no user saw it
-    (issue,) = world.place.hub.issues[:1]
+    (issue,) = world.place.hub.issues[1:2]
+    assert f"{aborted.release}: no reviewer has refused it" in aborted.outcome.log
     assert aborted.release in issue["title"] and "errors" in issue["body"] and "| abort |" in issue["body"]
 
 
@@ -230,7 +276,7 @@ def test_rollback_takes_the_one_before_and_says_so(world: World, back: Run, firs
 
 def test_what_was_taken_back_stays_away_until_a_person_asks(world: World, back: Run) -> None:
     before = world.head()
-    world.merge("README.md", lambda text: text + "\nStill more.\n")
+    world.merge("README.md", lambda text: text + "\nStill more.\n", WORDS)
     idle = world.push()
     assert idle.code == 0 and "had its try" in idle.log and back.release in idle.log
     assert world.head() == before and "mainline ci release build" not in idle.log

@@ -22,16 +22,17 @@ WRITES = {
     ("release.yml", "attest"): {"attestations", "id-token"},
     ("release.yml", "staging"): {"contents"},
     ("release.yml", "rollout"): {"contents"},
-    ("release.yml", "issue"): {"issues"},
+    ("release.yml", "issue"): {"contents", "issues"},
     ("rollback.yml", "rollback"): {"contents"},
     ("rollback.yml", "issue"): {"issues"},
     ("monitor.yml", "watch"): {"contents", "issues"},
-    ("heartbeat.yml", "alive"): {"issues"},
-    ("heartbeat.yml", "enable"): {"actions"},
+    ("heartbeat.yml", "alive"): {"actions", "issues"},
     ("retrain.yml", "retrain"): {"actions", "contents", "issues", "pull-requests"},
 }
 # What changes production or what is known of it is never cut off; of everything else only the newest run counts.
 WHOLE = {"release.yml", "rollback.yml", "monitor.yml"}
+# Of a release each job that changes something has its own group: a question to reviewers holds nothing else back.
+ALONE = {"release.yml": ("build", "staging", "rollout")}
 # Nor is a retraining, but those for two issues need not wait for each other; its group is the job's.
 # What tells of a run is told whole: it commits, and then sets a status.
 UNCUT = WHOLE | {"retrain.yml", "report.yml", "comment.yml"}
@@ -43,7 +44,7 @@ TOKEN_STEPS = {
     "comment.yml": {"mainline ci comment"},
     "release.yml": {
         f"mainline ci release {word}"
-        for word in ("plan", "build", "image", "unpack", "staged", "approve", "rollout", "issue")
+        for word in ("plan", "build", "image", "unpack", "staged", "approve", "rollout", "refused", "issue")
     },
     "rollback.yml": {"mainline ci rollback", "mainline ci release issue"},
     "monitor.yml": {
@@ -66,11 +67,15 @@ def faults(name: str, text: str) -> list[str]:
         found += _keys(text, jobs)
     if triggers and content.get("permissions") != {}:
         found.append("permissions are not empty at the top")
-    concurrency = content.get("concurrency") or jobs.get("retrain", {}).get("concurrency") or {}
-    if triggers and concurrency.get("cancel-in-progress") is not (name not in UNCUT):
-        found.append("a run is cut off" if name in UNCUT else "an older run is not cancelled")
-    if name in WHOLE and "${{" in concurrency.get("group", "${{"):
-        found.append("two of them could run at once")
+    own = ["retrain"] if name == "retrain.yml" else ALONE.get(name, ())
+    groups = [jobs[job].get("concurrency") or {} for job in own] or [content.get("concurrency") or {}]
+    for concurrency in groups if triggers else ():
+        if concurrency.get("cancel-in-progress") is not (name not in UNCUT):
+            found.append("a run is cut off" if name in UNCUT else "an older run is not cancelled")
+        if name in WHOLE and "${{" in concurrency.get("group", "${{"):
+            found.append("two of them could run at once")
+    if name in ALONE and content.get("concurrency"):
+        found.append("a question to reviewers holds back later merges")
     for job, body in jobs.items():
         if "timeout-minutes" not in body:
             found.append(f"{job}: no timeout")
@@ -243,10 +248,12 @@ def test_only_the_steps_that_write_see_a_token(name: str) -> None:
 
 RELEASE = [
     ("cancel-in-progress: false", "cancel-in-progress: true", "a run is cut off"),
-    ("  group: release\n", "  group: release-${{ github.sha }}\n", "two of them could run at once"),
-    ("concurrency:\n  group: release\n  cancel-in-progress: false\n", "", "a run is cut off"),
-    ("      contents: read\n    outputs", "      contents: write\n    outputs", "plan: may write"),
-    ("      issues: write", "      issues: write\n      contents: write", "issue: may write"),
+    ("      group: release-rollout\n", "      group: release-${{ github.sha }}\n", "two of them could run at once"),
+    ("    concurrency:\n      group: release-build\n      cancel-in-progress: false\n", "", "a run is cut off"),
+    ("permissions: {}\n", "permissions: {}\n\nconcurrency:\n  group: release\n  cancel-in-progress: false\n",
+     "holds back later merges"),
+    ("      statuses: read #", "      statuses: write #", "build: may write"),
+    ("      issues: write", "      issues: write\n      statuses: write", "issue: may write"),
     ("run: mainline ci release check", "run: mainline ci release check || true", "an exit code is swallowed"),
     ("run: mainline ci release rollout", "run: mainline ci release rollout\n        continue-on-error: true",
      "continue-on-error"),
@@ -261,31 +268,128 @@ def test_a_fault_planted_in_the_release_is_found(sound: str, planted: str, words
     assert any(words in fault for fault in found), found
 
 
+def jobs_of(name: str) -> dict[str, Any]:
+    return dict(yaml.safe_load((ROOT / ".github/workflows" / name).read_text(encoding="utf-8"))["jobs"])
+
+
+def truth(condition: str, known: dict[str, object]) -> bool:
+    """Return what GitHub makes of an expression; what is not in ``known`` is an empty text."""
+    for name in re.findall(r"(?:github|vars|inputs|needs|steps)(?:\.[\w-]+)+", condition):
+        condition = re.sub(rf"(?<![\w.]){re.escape(name)}(?![\w.])", repr(known.get(name, "")), condition)
+    condition = re.sub(r"format\('([^']*)', ('[^']*')\)", r"'\1'.format(\2)", condition.strip())
+    condition = condition.replace("always()", "True").replace("!cancelled()", "True")
+    condition = re.sub(r"!(?!=)", " not ", condition.replace("&&", " and ").replace("||", " or "))
+    return bool(eval(f"({condition})", {"__builtins__": {}}))
+
+
+MAIN = {"github.ref": "refs/heads/trunk", "github.event.repository.default_branch": "trunk"}
+
+
 def test_production_comes_after_staging_and_after_people() -> None:
-    jobs = yaml.safe_load((ROOT / ".github/workflows/release.yml").read_text(encoding="utf-8"))["jobs"]
+    jobs = jobs_of("release.yml")
     assert jobs["rollout"]["environment"] == "production" and set(jobs["rollout"]["needs"]) == {"build", "staging"}
-    assert "if" not in jobs["rollout"] and "if" not in jobs["staging"]
+    assert "if" not in jobs["rollout"] and jobs["staging"]["if"] == "needs.build.outputs.go == 'true'"
     commands = [step.get("run") for step in jobs["rollout"]["steps"]]
     assert commands.index("mainline ci release approve") < commands.index("mainline ci release rollout")
+    # Whatever comes after the question of who approved comes only if the answer was yes.
+    later = jobs["rollout"]["steps"][commands.index("mainline ci release approve") + 1 :]
+    assert all(truth(step["if"], {}) is False for step in later if "upload" not in step.get("uses", ""))
     built = [step.get("run") for step in jobs["build"]["steps"]]
-    assert built.index("mainline ci release build") < built.index("mainline ci release image")
-    secret = [step.get("run") for job in jobs.values() for step in job["steps"] if "secrets." in str(step)]
-    assert secret == ["mainline ci release image"], "no other step sees the registry's token"
+    order = [built.index(f"mainline ci release {word}") for word in ("plan", "build", "image")]
+    assert order == sorted(order)
+    after = jobs["build"]["steps"][order[0] + 1 :]
+    assert all(truth(step["if"], {"steps.plan.outputs.target": "kubernetes"}) is False for step in after)
+    secret = [step for job in jobs.values() for step in job["steps"] if "secrets." in str(step)]
+    assert [step["run"] for step in secret] == ["mainline ci release image"], "no other step sees the registry's token"
+    go = {"steps.plan.outputs.go": "true"}
+    assert not truth(secret[0]["if"], go | {"steps.plan.outputs.target": "rehearsal"})
+    assert truth(secret[0]["if"], go | {"steps.plan.outputs.target": "kubernetes"})
     # Where attestations cannot be had, a release goes on without.
     assert all("attest" not in str(job.get("needs", "")) for job in jobs.values())
 
 
-@pytest.mark.parametrize(
-    ("staging", "rollout", "speaks"),
-    [("failure", "skipped", True), ("success", "failure", True), ("success", "success", True),
-     ("success", "cancelled", False), ("cancelled", "skipped", False), ("skipped", "skipped", False)],
-)  # fmt: skip
-def test_after_a_promotion_and_after_a_failure_the_issue_is_looked_at(staging: str, rollout: str, speaks: bool) -> None:
-    asked = yaml.safe_load((ROOT / ".github/workflows/release.yml").read_text(encoding="utf-8"))["jobs"]["issue"]["if"]
-    for job, result in (("staging", staging), ("rollout", rollout)):
-        asked = asked.replace(f"needs.{job}.result", repr(result))
-    asked = asked.replace("always()", "True").replace("&&", "and").replace("||", "or")
-    assert eval(asked, {"__builtins__": {}}) is speaks
+def test_nothing_but_the_plan_costs_anything_when_there_is_nothing_to_release() -> None:
+    jobs = jobs_of("release.yml")
+    for name in ("attest", "staging"):
+        assert not truth(jobs[name]["if"], {"needs.build.outputs.go": "false"}), name
+    setups = [step for step in jobs["build"]["steps"] if step.get("uses") == "./.github/actions/setup"]
+    assert setups[0]["with"] == {"light": "true"} and "if" not in setups[0]
+    assert not truth(setups[1]["if"], {"steps.plan.outputs.go": "false"})
+
+
+@pytest.mark.parametrize("name", ["release.yml", "rollback.yml", "retrain.yml", "monitor.yml", "heartbeat.yml"])
+def test_the_default_branch_may_have_any_name(name: str) -> None:
+    first = next(iter(jobs_of(name).values()))["if"]
+    known: dict[str, object] = {"github.event_name": "push" if name == "release.yml" else "workflow_dispatch"}
+    assert truth(first, known | MAIN)
+    assert not truth(first, known | MAIN | {"github.ref": "refs/heads/topic"})
+    assert not truth(first, known | MAIN | {"github.ref": "refs/tags/trunk"})
+    assert not re.search(r"refs/heads/(main|master)", (ROOT / ".github/workflows" / name).read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", ["monitor.yml", "heartbeat.yml"])
+def test_a_schedule_that_is_not_configured_starts_no_job(name: str) -> None:
+    jobs = jobs_of(name)
+    asked = next(iter(jobs.values()))["if"]
+    # A schedule's event says nothing of the repository.
+    assert len(jobs) == 1 and not truth(asked, {"github.event_name": "schedule", "github.ref": "refs/heads/trunk"})
+    assert truth(asked, {"github.event_name": "schedule", "vars.MAINLINE_LOG": "s3://x"})
+    triggers = yaml.safe_load((ROOT / ".github/workflows" / name).read_text(encoding="utf-8"))[True]
+    assert "push" not in triggers
+
+
+@pytest.mark.parametrize("name", ["release.yml/issue", "rollback.yml/issue", "heartbeat.yml/alive"])
+def test_what_only_reads_and_calls_installs_little(name: str) -> None:
+    file, job = name.split("/")
+    setups = [step for step in jobs_of(file)[job]["steps"] if step.get("uses") == "./.github/actions/setup"]
+    assert [step["with"] for step in setups] == [{"light": "true"}]
+
+
+RESULTS = [
+    # build, staging, rollout, go, whether an issue is open, whether it speaks
+    ("failure", "skipped", "skipped", "", "false", True),
+    ("failure", "skipped", "skipped", "true", "true", True),
+    ("success", "failure", "skipped", "true", "false", True),
+    ("success", "success", "failure", "true", "false", True),
+    ("success", "success", "success", "true", "true", True),
+    ("success", "success", "success", "true", "false", False),
+    ("success", "skipped", "skipped", "false", "true", True),
+    ("success", "skipped", "skipped", "false", "false", False),
+    ("success", "success", "cancelled", "true", "true", False),
+    ("cancelled", "skipped", "skipped", "", "true", False),
+    ("skipped", "skipped", "skipped", "", "", False),
+]
+
+
+@pytest.mark.parametrize(("build", "staging", "rollout", "go", "issues", "speaks"), RESULTS)
+def test_after_a_failure_and_where_an_issue_is_open_the_issue_is_looked_at(
+    build: str, staging: str, rollout: str, go: str, issues: str, speaks: bool
+) -> None:
+    known: dict[str, object] = {"needs.build.result": build, "needs.staging.result": staging,
+             "needs.rollout.result": rollout, "needs.build.outputs.go": go,
+             "needs.build.outputs.issues": issues}  # fmt: skip
+    assert truth(jobs_of("release.yml")["issue"]["if"], known) is speaks
+
+
+# The actions that the workflows use, and the commit that each version's tag names (`mainline github pins` asks GitHub).
+TAGS = {
+    "actions/attest-build-provenance": ("v4.2.2", "4d101475d8b20a2381f78447822ac1eab6504dd8"),
+    "actions/cache": ("v5.0.3", "cdf6c1fa76f9f475f3d7449005a359c84ca0f306"),
+    "actions/checkout": ("v7.0.1", "3d3c42e5aac5ba805825da76410c181273ba90b1"),
+    "actions/download-artifact": ("v8.0.1", "3e5f45b2cfb9172054b4087a40e8e0b5a5461e7c"),
+    "actions/setup-python": ("v6.3.0", "ece7cb06caefa5fff74198d8649806c4678c61a1"),
+    "actions/upload-artifact": ("v7.0.1", "043fb46d1a93c77aae656e7c1c64a875d1fc6a0a"),
+}
+
+
+@pytest.mark.parametrize("name", ["release.yml", "rollback.yml", "heartbeat.yml", "monitor.yml", "retrain.yml"])
+def test_every_pin_is_the_tag_that_it_claims(name: str) -> None:
+    used = re.findall(
+        r"uses: ([\w-]+/[\w-]+)(?:/[\w-]+)?@(\w+) # (\S+)", (ROOT / ".github/workflows" / name).read_text()
+    )
+    assert used and {(action, version, commit) for action, commit, version in used} <= {
+        (action, *known) for action, known in TAGS.items()
+    }
 
 
 @pytest.mark.parametrize(("left", "speaks"), [("bank-0123", True), ("", False)])

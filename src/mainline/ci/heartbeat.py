@@ -1,20 +1,42 @@
-"""Whether somebody watches: a check that does not hang on the monitor, and the switch that GitHub turns off by itself.
+"""Whether the monitor runs: a check that does not depend on it, and the switch that GitHub turns off by itself.
 
-GitHub switches the schedules of a public repository off after 60 days without activity; to enable a workflow through
-the API begins the 60 days anew.
+Nothing here loads NumPy: the workflow `heartbeat` installs only what its commands need.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import os
+from collections.abc import Mapping
 
+from mainline.ci.event import append
 from mainline.ci.monitor_state import Beat
-from mainline.console import say, warn
-from mainline.github import GitHub
+from mainline.console import annotate, say, warn
+from mainline.github import GitHub, fit
 
 WORKFLOWS = ("monitor.yml", "heartbeat.yml")
-ACTIVE = ("active", "disabled_inactivity")
+QUIET = "disabled_inactivity"  # GitHub's own doing, after 60 days without activity in a public repository
 AHEAD = dt.timedelta(hours=1)  # that the clocks of two runners may differ
+UNCONFIGURED = (
+    "not configured: the repository variable MAINLINE_LOG names no prediction log, so nothing is watched "
+    "(docs/operations.md, Monitoring in the repository)"
+)
+LIMIT = 1024 * 1024 - 1024
+
+
+def is_configured(log: str) -> bool:
+    """Return whether there is a log to watch; say so on the run's page if there is none."""
+    if log.strip():
+        return True
+    say(UNCONFIGURED)
+    annotate("notice", UNCONFIGURED)
+    summary(f"## Monitoring\n\n{UNCONFIGURED}.\n")
+    return False
+
+
+def summary(text: str, environment: Mapping[str, str] = os.environ) -> None:
+    """Put ``text`` on the run's page."""
+    append(environment.get("GITHUB_STEP_SUMMARY", ""), fit(text, LIMIT) + "\n")
 
 
 def judge(beat: Beat | None, now: dt.datetime, hours: float) -> tuple[bool, str]:
@@ -28,10 +50,11 @@ def judge(beat: Beat | None, now: dt.datetime, hours: float) -> tuple[bool, str]
     return age <= dt.timedelta(hours=hours), f"{since}{page}; {hours:g} are allowed (monitor.max_beat_hours)"
 
 
-def keep_enabled(server: GitHub) -> list[str]:
-    """Enable both workflows, so that GitHub's 60 days begin anew; return those that a person has switched off.
+def enable_again(server: GitHub) -> list[str]:
+    """Enable what GitHub has switched off for inactivity; return those that a person has switched off.
 
-    What a person has switched off stays so.
+    An active workflow is left alone: to enable it again and again would only feign activity, which GitHub's terms do
+    not allow. What a person has switched off stays so.
 
     Raises:
         UserError: GitHub does not let us.
@@ -40,10 +63,12 @@ def keep_enabled(server: GitHub) -> list[str]:
     for name in WORKFLOWS:
         found = server.call("GET", f"actions/workflows/{name}")
         state = str(found.get("state")) if isinstance(found, dict) else "unknown"
-        if state in ACTIVE:
+        if state == QUIET:
             server.call("PUT", f"actions/workflows/{name}/enable")
-            say(f"{name} is enabled" + ("" if state == "active" else " again: GitHub had switched it off"), "pass")
+            say(f"{name} is enabled again: GitHub had switched it off after 60 quiet days", "pass")
+        elif state == "active":
+            say(f"{name} is enabled", "pass")
         else:
-            warn(f"{name}: {state}; it was not us who switched it off: Actions, {name}, Enable workflow")
+            warn(f"{name}: {state}; a person switched it off: Actions, {name}, Enable workflow")
             off.append(name)
     return off

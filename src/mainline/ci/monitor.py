@@ -7,27 +7,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mainline.ci.event import append
+from mainline.ci.heartbeat import summary
 from mainline.ci.monitor_champion import FACTS, champion, put_facts
 from mainline.ci.monitor_demo import play
 from mainline.ci.monitor_state import Kind, restore
 from mainline.ci.production import have_replay
 from mainline.config import load_settings
-from mainline.console import annotate, error, say
+from mainline.console import error, say
 from mainline.errors import UserError
-from mainline.github import fit
 from mainline.monitor.commands import Options
 from mainline.monitor.run import run
 from mainline.paths import MODEL
 from mainline.release.ledger import Deploy
 
-UNCONFIGURED = (
-    "not configured: the repository variable MAINLINE_LOG names no prediction log, so nothing is watched "
-    "(docs/operations.md, Monitoring in the repository)"
-)
 DEMO = Path(".mainline", "demo")
 REPORT = Path("reports", "monitor.md")
-LIMIT = 1024 * 1024 - 1024
 WORDS = {
     0: "all is well",
     1: "an alarm stands: the open issues say which",
@@ -42,16 +36,6 @@ class Begun:
     kind: Kind
     log: str
     until: str
-
-
-def is_configured(log: str) -> bool:
-    """Return whether there is a log to watch; say so on the run's page if there is none."""
-    if log.strip():
-        return True
-    say(UNCONFIGURED)
-    annotate("notice", UNCONFIGURED)
-    summary(f"## Monitoring\n\n{UNCONFIGURED}.\n")
-    return False
 
 
 def begin(deploy: Deploy, log: str, demo: str, root: Path = Path()) -> Begun:
@@ -97,8 +81,3 @@ def conclude(code: str, environment: Mapping[str, str] = os.environ) -> int:
     else:
         error(words)
     return int(code)
-
-
-def summary(text: str, environment: Mapping[str, str] = os.environ) -> None:
-    """Put ``text`` on the run's page."""
-    append(environment.get("GITHUB_STEP_SUMMARY", ""), fit(text, LIMIT) + "\n")

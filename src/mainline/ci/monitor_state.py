@@ -17,7 +17,6 @@ from typing import Literal
 from mainline.console import warn
 from mainline.errors import UserError
 from mainline.files import write_atomic
-from mainline.monitor.store import times_again
 from mainline.release.ledger import Deploy, Moved
 
 Kind = Literal["log", "demo"]
@@ -66,6 +65,8 @@ def save(deploy: Deploy, kind: Kind, folder: Path) -> int:
     Raises:
         UserError: there is no report, or the remote refuses.
     """
+    from mainline.monitor.store import times_again  # loads NumPy, which the heartbeat does without
+
     for left in reversed(range(TRIES)):
         head = deploy.refresh()
         known = set(deploy.repo.names(place(kind)))

@@ -1,4 +1,4 @@
-"""Production as the workflows drive it: who approved, the rehearsed rollout, and the way back."""
+"""Production as the workflows drive it: the rehearsed rollout, and the way back."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pathlib import Path
 from mainline import dvc
 from mainline.ci import host
 from mainline.ci.event import append
-from mainline.ci.ledger import by, run_number
+from mainline.ci.ledger import by
 from mainline.ci.release_build import fetch
-from mainline.console import say, warn
+from mainline.console import say
 from mainline.errors import UserError
 from mainline.github import GitHub, fit
 from mainline.objects import data_outputs
-from mainline.release.ledger import Deploy, Transition
+from mainline.release.ledger import Deploy
 from mainline.rollout.here import back, controller
 from mainline.rollout.journal import FOLDER
 from mainline.rollout.rehearsal import REPLAY, Rehearsed, rehearse, tell
@@ -26,34 +26,6 @@ from mainline.rollout.rollback import drop as drop_in_git
 
 STORY = Path("reports", "rollout")
 SUMMARY_LIMIT = 1024 * 1024 - 1024
-NOBODY = "nobody"
-
-
-def approve(release: str, deploy: Deploy, server: GitHub, environment: Mapping[str, str] = os.environ) -> str:
-    """Write into the ledger who let this run into the environment ``production``; return the name.
-
-    GitHub starts the job only after its reviewers agreed; without reviewers everybody may pass, and that is what the
-    ledger then says.
-
-    Raises:
-        UserError: GitHub does not tell, or a reviewer refused.
-    """
-    run = run_number(dict(environment))
-    reviews = server.approvals(run, "production")
-    refused = [item["user"] for item in reviews if item["state"] == "rejected"]
-    if refused:
-        raise UserError(f"production: refused by {', '.join(refused)}", "start the workflow again when they agree")
-    names = sorted({item["user"] for item in reviews if item["state"] == "approved" and item["user"]})
-    name = ", ".join(names) or NOBODY
-    why = f"approved by {name}" if names else "the environment production asks nobody: it has no reviewers"
-    if not names:
-        warn(f"{why}; Settings, Environments, production, Required reviewers")
-    entry = replace(deploy.entry(release), approver=name)
-    event = Transition(release, "production", "approved", by(dict(environment)), why,
-                       evidence={"run": run, "reviews": reviews})  # fmt: skip
-    deploy.commit(f"production: {release} may be tried\n\n{why}", expect=deploy.head(), entries=[entry],
-                  transitions=[event])  # fmt: skip
-    return name
 
 
 def roll_out(release: str, deploy: Deploy, server: GitHub | None, root: Path = Path()) -> bool:

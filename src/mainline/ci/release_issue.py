@@ -5,16 +5,19 @@ It is closed when a later try has promoted the release.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from mainline.console import say
+from mainline.console import say, warn
 from mainline.github import GitHub
+from mainline.github_call import Refused
 from mainline.markdown import code
 from mainline.release.ledger import Deploy, Entry, Transition
 from mainline.release.state import State
 
 LABEL = "release"
+BUILD = "<!-- mainline:release-build -->"  # what the issue about a run without a release begins with
+GONE = 410  # GitHub's answer where issues are switched off
 TITLES = {"abort": "was aborted", "rollback": "was rolled back"}
 
 
@@ -40,6 +43,88 @@ def report(release: str, deploy: Deploy, server: GitHub, url: str = "") -> int |
     number = server.issue(mark(release), title, body(entry, last, evidence, deploy.state("production"), url), LABEL)
     say(f"issue #{number}: {title}", "warn")
     return number
+
+
+def report_build(commit: str, why: str, server: GitHub, url: str = "") -> int:
+    """Open or bring up to date the issue about a run of the workflow that came to no release; return its number.
+
+    Raises:
+        UserError: GitHub refuses.
+    """
+    reason = f"\n\n{code(why, 2000)}" if why else ""
+    run = f"[its run]({url})" if url else "its run"
+    text = (
+        f"The workflow `release` stopped before there was a release of commit {commit}; {run} says where.{reason}\n\n"
+        "What runs in production stays as it is. The next run that comes through closes this issue.\n"
+    )
+    number = server.issue(BUILD, "No release was made of main", text, LABEL)
+    say(f"issue #{number}: no release was made of {commit[:12]}", "warn")
+    return number
+
+
+def settle_build(server: GitHub, url: str = "") -> None:
+    """Close the issue of :func:`report_build`, if it is open.
+
+    Raises:
+        UserError: GitHub refuses.
+    """
+    number = server.open_issue(BUILD, LABEL)
+    if number is not None:
+        server.close_issue(number, "A later run came through" + (f": {url}" if url else "") + ". So this is done.")
+        say(f"issue #{number}: closed, for a later run came through", "pass")
+
+
+def any_open(server: GitHub) -> bool:
+    """Return whether an issue of the workflow's may be open; where issues are switched off, none is.
+
+    Raises:
+        UserError: GitHub refuses.
+    """
+    try:
+        found = server.call("GET", f"issues?state=open&labels={LABEL}&per_page=1")
+    except Refused as refusal:
+        if refusal.code == GONE:
+            return False
+        raise
+    return bool(found)
+
+
+def tell(
+    release: str,
+    deploy: Callable[[], Deploy],
+    server: GitHub,
+    *,
+    url: str = "",
+    build: str = "",
+    commit: str = "",
+    why: str = "",
+) -> None:
+    """Bring the workflow's issues into line with what came of a run.
+
+    Args:
+        release: empty: the run was not about one.
+        deploy: opens the ledger.
+        server: where the issues are.
+        url: page of the run.
+        build: result of the job that builds; "failure" has an issue of its own, and "success" closes it.
+        commit: what the run was about.
+        why: what the failed job said.
+
+    Raises:
+        UserError: the ledger cannot be read, or GitHub refuses. Issues that are switched off are a warning only.
+    """
+    try:
+        if build == "failure":
+            report_build(commit, why, server, url)
+            return
+        if build == "success":
+            settle_build(server, url)
+        if release:
+            report(release, deploy(), server, url)
+    except Refused as refusal:
+        if refusal.code != GONE:
+            raise
+        warn(f"no issue was written: {refusal.problem}; {refusal.fix}")
 
 
 def _settle(release: str, promoted: Transition, server: GitHub, url: str) -> int | None:

@@ -9,7 +9,8 @@ from mainline import child
 from mainline.errors import UserError
 
 SECONDS = 120.0
-DEFAULT_REFS = ("origin/main", "main")
+# After the remote's own default branch, where the clone knows it.
+DEFAULT_REFS = ("origin/main", "main", "origin/master", "master")
 
 
 def git(*arguments: str, root: Path = Path(), check: bool = True) -> str:
@@ -30,12 +31,13 @@ def git(*arguments: str, root: Path = Path(), check: bool = True) -> str:
 
 
 def resolve(ref: str, root: Path = Path()) -> tuple[str, str]:
-    """Return the name that was taken and its commit; an empty ``ref`` means the first of ``DEFAULT_REFS`` there is.
+    """Return the name that was taken and its commit; an empty ``ref`` means the default branch (``DEFAULT_REFS``).
 
     Raises:
         UserError: there is no such commit here.
     """
-    for name in (ref,) if ref else DEFAULT_REFS:
+    own = "" if ref else git("symbolic-ref", "--quiet", "--short", "refs/remotes/origin/HEAD", root=root, check=False)
+    for name in (ref,) if ref else filter(None, (own, *DEFAULT_REFS)):
         # Without --end-of-options a name that begins with a dash would be read as an option.
         wanted = ["--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"]
         found = git("rev-parse", *wanted, root=root, check=False)

@@ -9,12 +9,14 @@ from __future__ import annotations
 import urllib.parse
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from mainline.config import Monitor
-from mainline.monitor.drift import SCORE, Finding
-from mainline.monitor.store import Kept
-from mainline.monitor.verdict import Judged
+
+if TYPE_CHECKING:  # the issue of the heartbeat is written where NumPy is not installed
+    from mainline.monitor.drift import Finding
+    from mainline.monitor.store import Kept
+    from mainline.monitor.verdict import Judged
 
 Kind = Literal["columns", "contract", "drift", "score", "performance", "level", "silence"]
 State = Literal["alarm", "warning", "green", "unknown"]
@@ -106,6 +108,8 @@ def standing(points: Sequence[Point], clean_windows: int) -> Standing:
 
 def of_windows(kept: Sequence[Kept], rules: Monitor) -> list[Signal]:
     """Return the signals of drift and silence; ``kept`` is oldest first."""
+    from mainline.monitor.drift import SCORE
+
     windows = [item.judged for item in kept]
     found: dict[tuple[Kind, str], list[Point]] = {}
     units: dict[str, str] = {}

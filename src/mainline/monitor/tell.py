@@ -120,10 +120,25 @@ def _muted(tracker: Tracker, known: Sequence[Issue], settings: Settings, now: dt
         asked = [label for label in issue.labels if label == MUTE or label.startswith(f"{MUTE}-")]
         if not asked:
             continue
-        put_on = tracker.labelled_by(issue.number, MUTE) if MUTE in asked else None
-        until = muted_until(asked, put_on[1] if put_on else "", settings.monitor.mute_days)
+        put_on = {label: by for label in asked if (by := _muted_by(tracker, issue, label))}
+        if not put_on:
+            continue
+        until = muted_until(list(put_on), put_on.get(MUTE, ""), settings.monitor.mute_days)
         if until is None:
             console.warn(f"issue #{issue.number}: label {asked[0]!r} names no date such as mute-until-2030-01-31")
         elif now < until:
             found.add(issue.number)
     return found
+
+
+def _muted_by(tracker: Tracker, issue: Issue, label: str) -> str:
+    """Return when somebody who may write put the label on, an empty text if nobody did.
+
+    Whoever may sort issues may label them, too; to keep alarms from being told takes more.
+    """
+    found = tracker.labelled_by(issue.number, label)
+    who, when = found or ("", "")
+    if when and tracker.may_write(who):
+        return when
+    console.warn(f"issue #{issue.number}: label {label!r} does not count: {who or 'somebody'} may not write here")
+    return ""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from mainline.monitor.tracker import LABEL, Issue
 
 TRUSTED = ("OWNER", "MEMBER", "COLLABORATOR")
 WRITERS = ("admin", "write")
+FULL = 100  # entries of a page
 
 
 @dataclass(frozen=True)
@@ -82,16 +84,23 @@ class GitHubTracker:
         return isinstance(found, dict) and found.get("permission") in WRITERS
 
     def labelled_by(self, number: int, label: str) -> tuple[str, str] | None:
-        """Return who put the label on last, and when."""
-        last: tuple[str, str] | None = None
-        for entry in self._pages(f"issues/{number:d}/events?"):
-            if (entry.get("label") or {}).get("name") == label:
-                by = str((entry.get("actor") or {}).get("login", ""))
-                if entry.get("event") == "labeled":
-                    last = (by, str(entry.get("created_at", "")))
-                elif entry.get("event") == "unlabeled":
-                    last = None
-        return last
+        """Return who put the label on last, and when; None also where that is buried below ``PAGES`` pages of events.
+
+        GitHub gives the oldest events first, so the last pages are looked for and read from their end.
+        """
+        page = functools.cache(lambda page: self._page(f"issues/{number:d}/events", page))
+        last = _last_page(page)
+        for place in range(last, max(0, last - PAGES), -1):
+            for entry in reversed(page(place)):
+                if (entry.get("label") or {}).get("name") == label and entry.get("event") in ("labeled", "unlabeled"):
+                    if entry["event"] == "unlabeled":
+                        return None
+                    return str((entry.get("actor") or {}).get("login", "")), str(entry.get("created_at", ""))
+        return None
+
+    def _page(self, path: str, page: int) -> list[dict[str, Any]]:
+        found = self.server.call("GET", f"{path}?per_page={FULL}&page={page}")
+        return found if isinstance(found, list) else []
 
     def _pages(self, path: str) -> Iterator[dict[str, Any]]:
         for page in range(1, PAGES + 1):
@@ -100,6 +109,17 @@ class GitHubTracker:
             yield from entries
             if len(entries) < 100:
                 return
+
+
+def _last_page(page: Callable[[int], list[dict[str, Any]]]) -> int:
+    """Return the number of the last page that holds anything: doubled until past it, then halved down to it."""
+    full, empty = 1, 2
+    while len(page(full)) == FULL and page(empty):
+        full, empty = empty, 2 * empty
+    while empty - full > 1:
+        middle = (full + empty) // 2
+        full, empty = (middle, empty) if page(middle) else (full, middle)
+    return full
 
 
 def _trusted(entry: dict[str, Any]) -> bool:

@@ -208,7 +208,7 @@ def enter(
     entry = Entry(
         release.id,
         release.commit,
-        pull_request(subject),
+        verdict.get("pull_request") or pull_request(subject),
         str(verdict["verdict"]),
         None,
         {**release.digests, "manifest": sha256(release.path / store.MANIFEST)},

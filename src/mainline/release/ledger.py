@@ -20,7 +20,7 @@ from mainline.errors import UserError
 from mainline.release.begin import README, prepare, said
 from mainline.release.draft import draft_files, draft_ledger, draft_states
 from mainline.release.origin import fetch, push
-from mainline.release.repo import BRANCH, SEEN, WATCHED, Moved, Repo, moved
+from mainline.release.repo import BRANCH, REF, SEEN, WATCHED, Moved, Repo, moved
 from mainline.release.state import (
     ENVIRONMENTS,
     Entry,
@@ -75,6 +75,7 @@ class Deploy:
                 made._follow()
                 if repo.is_empty():
                     made._begin()
+                made._is_ledger()
             made._show()
         return made
 
@@ -208,8 +209,23 @@ class Deploy:
         """Return whether ``new`` comes after ``old``, and all that changed between them is what was watched, or not."""
         if not old or self.repo.git("merge-base", old, new, check=False).strip() != old:
             return False
-        changed = self.repo.git("diff", "--name-only", old, new).splitlines()
-        return all(path.startswith(WATCHED) is watched for path in changed)
+        # Without --no-renames git names only where a file went, not that it is gone from where it was.
+        changed = self.repo.git("diff", "--no-renames", "--name-only", "-z", old, new).split("\0")
+        return all(path.startswith(WATCHED) is watched for path in changed if path)
+
+    def _is_ledger(self) -> None:
+        """Refuse a branch of this name that somebody uses for something else.
+
+        Raises:
+            UserError: it has no state of production.
+        """
+        path = state_path("production")
+        if not self.repo.git("ls-tree", "--name-only", REF, "--", path).strip():
+            where = self.remote or self.repo.folder
+            raise UserError(
+                f"branch {BRANCH} of {where} is not a ledger of releases: it has no {path}",
+                f"mainline needs the name: rename that branch on the server, and delete the folder {self.repo.folder}",
+            )
 
     def _begin(self) -> None:
         """Make the first commit; if another machine was faster, take its."""

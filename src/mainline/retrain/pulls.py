@@ -56,7 +56,9 @@ class Desk:
         content = {"title": title, "body": fit(body)}
         if (known := self.find(branch)) is not None and known.open:
             return _pull(self.server.call("PATCH", f"pulls/{known.number:d}", content))
-        return _pull(self.server.call("POST", "pulls", {**content, "head": branch, "base": "main"}, made))
+        return _pull(
+            self.server.call("POST", "pulls", {**content, "head": branch, "base": self.server.default_branch()}, made)
+        )
 
     def judge(self, pull: Pull, branch: str) -> None:
         """Start the workflow that judges pull requests: what a workflow opens has a run that waits for a person."""

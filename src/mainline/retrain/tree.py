@@ -50,17 +50,27 @@ class Repository:
         return done.stdout.rstrip("\n")
 
     def base(self, *, remote: bool) -> str:
-        """Return main's newest commit: the remote's, or the one here.
+        """Return the default branch's newest commit: the remote's, or the one here.
 
         Raises:
             UserError: there is none.
         """
+        name = self._default(remote=remote)
         if remote:
-            self.git("fetch", "--quiet", "origin", "+refs/heads/main:refs/remotes/origin/main")
-        for name in ("origin/main", "main") if remote else ("main", "origin/main"):
-            if found := self.git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}", check=False):
+            self.git("fetch", "--quiet", "origin", f"+refs/heads/{name}:refs/remotes/origin/{name}")
+        for ref in (f"origin/{name}", name) if remote else (name, f"origin/{name}"):
+            if found := self.git("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}", check=False):
                 return found
-        raise UserError("no branch main here", "git fetch origin main")
+        raise UserError(f"no branch {name} here", f"git fetch origin {name}")
+
+    def _default(self, *, remote: bool) -> str:
+        """Return the name of the default branch: the remote's word, or what this clone knows of it; else main."""
+        if remote:
+            for line in self.git("ls-remote", "--symref", "origin", "HEAD").splitlines():
+                if line.startswith("ref: refs/heads/"):
+                    return line.split()[1].removeprefix("refs/heads/")
+        known = self.git("symbolic-ref", "--quiet", "--short", "refs/remotes/origin/HEAD", check=False)
+        return known.removeprefix("origin/") or "main"
 
     def head(self, branch: str, *, remote: bool) -> str:
         """Return the newest commit of ``branch``, fetched if it is the remote's; empty if there is no such branch."""
