@@ -269,6 +269,12 @@ def hub(api: Any) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
+def s3() -> ModuleType:
+    """The module with the S3 server that knows a key for reading and a key for writing."""
+    return load_file("stand_in_s3", Path(__file__).with_name("s3.py"))
+
+
+@pytest.fixture(scope="session")
 def forked() -> Iterator[Any]:
     """Commands without their start-up time: ``mainline`` and ``dvc`` that are forked."""
     with load_file("forks", Path(__file__).with_name("forks.py")).forks() as server:

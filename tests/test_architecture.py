@@ -32,10 +32,18 @@ GROUND = {
         "github_call",
         "markdown",
         "child",
+        "keys",
     )
 }
 # Storage is a house of its own beside the pipeline.
-STORAGE = {"mainline.dvc", "mainline.embedded", "mainline.objects", "mainline.plugins", "mainline.remote"}
+STORAGE = {
+    "mainline.dvc",
+    "mainline.embedded",
+    "mainline.objects",
+    "mainline.plugins",
+    "mainline.remote",
+    "mainline.stored",
+}
 MEASURES = ("metrics", "bootstrap", "calibration", "slices", "threshold")
 PAGE = ("blocks", "charts", "document")
 TOP = {"mainline.stages", "mainline.summary", "mainline.deliver", "mainline.repro"}

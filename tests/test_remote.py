@@ -6,10 +6,10 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -86,27 +86,10 @@ class Server:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """``rclone serve s3`` on a free loopback port; it refuses unsigned and wrongly signed requests."""
-    folder = tmp_path_factory.mktemp("s3")
-    (folder / "buckets" / "ours").mkdir(parents=True)
-    log = folder / "log"
-    rclone = Path(sys.executable).parent / "rclone"
-    serve = ["serve", "s3", "--addr", "127.0.0.1:0", "--auth-key", f"{KEY},{SECRET}", "--vfs-cache-mode", "off"]
-    # Short, so that damage planted on disk is seen; with no cache at all the server spins.
-    command = [str(rclone), *serve, "--config", str(folder / "none"), "--dir-cache-time", "1s", str(folder / "buckets")]
-    with log.open("wb") as stream, subprocess.Popen(command, stdout=stream, stderr=stream) as process:
-        try:
-            for _ in range(200):
-                found = [word for word in log.read_text().split() if word.startswith("[http://127.0.0.1:")]
-                if found or process.poll() is not None:
-                    break
-                time.sleep(0.05)
-            assert found, log.read_text()
-            yield Server(found[0].strip("[]").rstrip("/"), folder / "buckets")
-        finally:
-            process.terminate()
-            process.wait(timeout=20)
+def server(s3: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that refuses unsigned and wrongly signed requests."""
+    with s3.rclone(tmp_path_factory.mktemp("s3"), (KEY, SECRET)) as (address, buckets):
+        yield Server(address, buckets)
 
 
 def assert_nothing_changed(root: Path, before: dict[str, bytes]) -> None:

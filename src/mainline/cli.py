@@ -31,9 +31,11 @@ class Commands(typer.core.TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Return what the command returns."""
         from mainline.errors import UserError
+        from mainline.keys import prepare
 
         pin()
         try:
+            prepare()
             return super().invoke(ctx)
         except UserError as mistake:
             from mainline.console import error

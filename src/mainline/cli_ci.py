@@ -34,12 +34,14 @@ def ci_begin() -> None:
 def ci_train() -> None:
     """Run what dvc.lock does not fit; take or prove the rest; put out the commit to compare with (GITHUB_OUTPUT)."""
     from mainline.ci.event import newest, pull_request, put
+    from mainline.ci.storage import explained
     from mainline.ci.train import train
 
     found = pull_request()
     base = newest(found.target) or found.base
     put(base=base)
-    put(changed=train(base))
+    with explained():
+        put(changed=train(base))
 
 
 @ci.command("lock")
@@ -49,6 +51,14 @@ def ci_lock() -> None:
     from mainline.ci.lock import commit_lock
 
     put(head=commit_lock(pull_request()))
+
+
+@ci.command("outputs")
+def ci_outputs() -> None:
+    """Pack the outputs that storage of your own lacks into .mainline/outputs, for the job `push` of `report`."""
+    from mainline.ci.outputs import pack
+
+    pack()
 
 
 @ci.command("summary")
@@ -66,16 +76,36 @@ def ci_report(
 ) -> None:
     """Judge what a finished run of `pull request` has left: status, lock, check run, comment. For main's code only."""
     from mainline.ci.event import put, read_event
+    from mainline.ci.hand_over import hand_over
     from mainline.ci.here import here
     from mainline.ci.report import decide, finished_run
     from mainline.ci.tell import FOLDER, tell
+    from mainline.github_call import short
 
     run = finished_run()
     place = here(read_event())
     finding = decide(run, place) if run else None
     if run and finding:
-        tell(finding, place, url or run.url)
+        waits = hand_over(finding, place)
+        tell(waits or finding, place, url or run.url)
+        if waits:  # the description holds words of the pull request: it goes on as data, on one line
+            put(push=True, commit=finding.commit, run=str(run.number), description=short(finding.description, 140))
     put(comment=(FOLDER / "target.json").is_file())
+
+
+@ci.command("push")
+def ci_push(
+    commit: Annotated[str, typer.Option(envvar="COMMIT", help="the judged head")],
+    run: Annotated[int, typer.Option(envvar="RUN", help="number of the run that has uploaded its outputs")],
+    description: Annotated[str, typer.Option(envvar="DESCRIPTION", help="of the status, when all is pushed")],
+    url: Annotated[str, typer.Option(envvar="RUN_URL", help="page of the run that is reported")] = "",
+) -> None:
+    """Push a promoted model's outputs to storage of your own, then set the status. For main's code only."""
+    from mainline.ci.event import read_event
+    from mainline.ci.here import here
+    from mainline.ci.push import push_and_tell
+
+    push_and_tell(commit, run, description, here(read_event()), url)
 
 
 @ci.command("comment")

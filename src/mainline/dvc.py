@@ -20,7 +20,7 @@ from typing import Any
 import yaml
 from configobj import ConfigObj
 
-from mainline import child
+from mainline import child, keys
 from mainline.errors import UserError
 from mainline.objects import Output
 
@@ -32,14 +32,16 @@ CAUSES = (
         "create it, or mend the URL",
     ),
     (
-        r"Unable to locate credentials|NoCredentials|DefaultCredentialsError|no credentials|Anonymous caller",
+        r"Unable to locate credentials|NoCredentials|DefaultCredentialsError|no credentials|Anonymous caller"
+        r"|Authentication to Azure Blob Storage requires",
         "no key was found",
         "set the key as environment variables (S3: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY), "
-        "or in .dvc/config.local with `dvc remote modify --local`",
+        "or in .dvc/config.local with `dvc remote modify --local`; in GitHub Actions as secrets of these names",
     ),
     (
         r"\(40[13]\)|Forbidden|AccessDenied|Access Denied|InvalidAccessKeyId|SignatureDoesNotMatch|AuthenticationFailed"
-        r"|Permission denied|PermissionDenied|AuthorizationFailure",
+        r"|Permission denied|PermissionDenied|Authorization(Permission)?(Failure|Mismatch)|not authorized to perform"
+        r"|The request signature|does not have storage\.",
         "the key was refused",
         "check the key (environment variables, .dvc/config.local) and that it may list, read and write there",
     ),
@@ -95,9 +97,8 @@ class Scratch:
         done = run([verb, "--remote", self.remote], self.root, seconds, self.url)
         if done.returncode == 0:
             return
-        for pattern, problem, fix in CAUSES:
-            if re.search(pattern, done.stderr):
-                raise UserError(f"{self.url}: {problem} ({said(done.stderr)})", fix)
+        if found := cause(done.stderr):
+            raise UserError(f"{self.url}: {found[0]} ({said(done.stderr)})", found[1])
         if verb == "push":
             raise UserError(
                 f"{self.url}: {said(done.stderr)}", "check the URL; the same command goes on where it stopped"
@@ -142,14 +143,14 @@ def heading(remote: str) -> str:
 
 
 def run(arguments: Sequence[str], root: Path, seconds: float, about: str = "dvc") -> subprocess.CompletedProcess[str]:
-    """Run ``dvc`` in ``root`` and return what it said; a failure is for the caller to judge.
+    """Run ``dvc`` in ``root`` and return what it said; a failure is for the caller to judge. Only ``push`` may write.
 
     Raises:
         UserError: it took longer than ``seconds``.
     """
     environment = {
         "AWS_MAX_ATTEMPTS": "2",
-        **os.environ,
+        **keys.environment_of(os.environ, push=arguments[0] == "push"),
         "PATH": child.search_path(),
         "DVC_NO_ANALYTICS": "1",
         # DVC remembers elsewhere what a remote held last time; here only what it holds now may count.
@@ -162,6 +163,11 @@ def run(arguments: Sequence[str], root: Path, seconds: float, about: str = "dvc"
             f"{about}: no end after {seconds:.0f} seconds",
             "check the network; the same command goes on where it stopped",
         ) from error
+
+
+def cause(text: str) -> tuple[str, str] | None:
+    """Return what storage means by an error that DVC printed, and what the user can do; None if it is not known."""
+    return next(((problem, fix) for pattern, problem, fix in CAUSES if re.search(pattern, text)), None)
 
 
 def said(text: str) -> str:

@@ -13,11 +13,12 @@ from mainline.errors import UserError
 from mainline.github_artifacts import PAGES as PAGES
 from mainline.github_artifacts import Artifacts, encrypted
 from mainline.github_call import short
+from mainline.keys import WRITE
 
 State = Literal["success", "failure", "pending"]
 LARGEST_BODY = 65_535
 # What only our own calls need: no stage, no service and no model's code is started with these.
-KEYS = ("GITHUB_TOKEN", "GH_TOKEN", "REPO_TOKEN", "ACTIONS_RUNTIME_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN")
+KEYS = ("GITHUB_TOKEN", "GH_TOKEN", "REPO_TOKEN", "ACTIONS_RUNTIME_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", *WRITE)
 MARK = "<!-- mainline:verdict -->"
 # By this CML knows again what it has written, with the title that it is given (`--watermark-title`).
 CML_TITLE = "mainline"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -204,28 +202,11 @@ def test_expire_leaves_the_file_of_a_living_writer_and_everything_when_told_so(s
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """``rclone serve s3`` on a free loopback port: its address, and the folder whose folders are its buckets."""
-    folder = tmp_path_factory.mktemp("s3")
-    (folder / "buckets" / "logs").mkdir(parents=True)
-    said = folder / "said"
-    command = [
-        str(Path(sys.executable).parent / "rclone"), "serve", "s3", "--addr", "127.0.0.1:0", "--auth-key",
-        f"{KEY},{SECRET}", "--vfs-cache-mode", "off", "--config", str(folder / "none"), "--dir-cache-time", "1s",
-        str(folder / "buckets"),
-    ]  # fmt: skip
-    with said.open("wb") as stream, subprocess.Popen(command, stdout=stream, stderr=stream) as process:
-        try:
-            for _ in range(200):
-                found = [word for word in said.read_text().split() if word.startswith("[http://127.0.0.1:")]
-                if found or process.poll() is not None:
-                    break
-                time.sleep(0.05)
-            assert found, said.read_text()
-            yield found[0].strip("[]").rstrip("/"), folder / "buckets"
-        finally:
-            process.terminate()
-            process.wait(timeout=20)
+def server(s3, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """An S3 server: its address, and the folder whose folders are its buckets."""
+    with s3.rclone(tmp_path_factory.mktemp("s3"), (KEY, SECRET)) as (address, buckets):
+        (buckets / "logs").mkdir()
+        yield address, buckets
 
 
 @pytest.fixture

@@ -62,6 +62,9 @@ STAND_INS = {
         import os, pathlib, shutil
         paths = os.environ["PATHS"].split()
         top = os.path.commonpath(paths) if len(paths) > 1 else os.path.dirname(paths[0])  # as the real action does
+        if os.path.isdir(paths[0]):
+            top = paths[0]
+            paths = [os.path.join(at, name) for at, _, names in os.walk(top) for name in names]
         for file in filter(os.path.isfile, paths):
             into = pathlib.Path(os.environ["STAND_IN"], "artifacts", os.environ["NAME"], os.path.relpath(file, top))
             into.parent.mkdir(parents=True, exist_ok=True)
@@ -119,17 +122,23 @@ def per_job(text: str) -> dict[str, tuple[int, int]]:
     return spans
 
 
-def with_tokens(name: str, text: str, *, fork: bool) -> tuple[str, dict[str, dict[str, str]]]:
+def with_tokens(
+    name: str, text: str, *, fork: bool, environments: dict[str, dict[str, str]] | None = None
+) -> tuple[str, dict[str, dict[str, str]]]:
     """Return a workflow in which each job has a token of its own, and what each token may do.
 
-    A job has the permissions that it names, else the workflow's; of a fork's pull request, to read alone.
+    A job has the permissions that it names, else the workflow's; of a fork's pull request, to read alone. The secrets
+    of an environment reach the jobs that name it.
     """
     content, grants, parts, end = yaml.safe_load(text), {}, [], 0
     for job, (begin, finish) in per_job(text).items():
         token = f"token-of-{job}-in-{name.removesuffix('.yml')}"
         named = content["jobs"][job].get("permissions", content.get("permissions") or {})
         grants[token] = {key: "read" if fork and level == "write" else level for key, level in named.items()}
-        parts += [text[end:begin], text[begin:finish].replace("${{ github.token }}", token)]
+        body = text[begin:finish].replace("${{ github.token }}", token)
+        for key, value in (environments or {}).get(content["jobs"][job].get("environment", ""), {}).items():
+            body = body.replace(f"${{{{ secrets.{key} }}}}", json.dumps(value))
+        parts += [text[end:begin], body]
         end = finish
     return "".join([*parts, text[end:]]), grants
 
@@ -161,6 +170,7 @@ class Place:
     # What Settings → Secrets has: GitHub gives the first to no fork's pull request, and Dependabot's the second alone.
     secrets: dict[str, str] = field(default_factory=dict)
     dependabot: dict[str, str] = field(default_factory=dict)
+    environments: dict[str, dict[str, str]] = field(default_factory=dict)
 
     @property
     def clone(self) -> Path:
@@ -313,7 +323,7 @@ class Place:
         """Return act's command line and environment for the workflow ``text``, in which each job has its own token."""
         file = self.top / "workflows" / workflow
         file.parent.mkdir(exist_ok=True)
-        content, grants = with_tokens(workflow, text, fork=fork)
+        content, grants = with_tokens(workflow, text, fork=fork, environments={} if fork else self.environments)
         file.write_text(content, encoding="utf-8")
         self.hub.grants |= grants
         sender = json.loads((self.top / "event.json").read_text(encoding="utf-8")).get("sender", {}).get("login")
@@ -329,13 +339,13 @@ class Place:
             str(BIN / "act"), event, "--workflows", str(file),
             "--eventpath", str(self.top / "event.json"),
             "--platform", "ubuntu-latest=-self-hosted", "--action-offline-mode", "--pull=false", "--no-cache-server",
-            "--no-skip-checkout",
+            "--no-skip-checkout", "--actor", sender or "ada",
             "--secret", "GITHUB_TOKEN=token-that-no-job-has", "--env", f"GITHUB_API_URL={self.hub.url}",
             "--env", f"GITHUB_REPOSITORY={REPOSITORY}", "--env", f"STAND_IN={self.top}",
             "--env", f"UV_CACHE_DIR={Path.home() / '.cache' / 'uv'}",
             "--env", f"LENT={self.lent}", "--env", f"REAL={real}",
         ]  # fmt: skip
-        for flag, values in (("--var", self.variables), ("--secret", secrets)):
+        for flag, values in (("--var", {} if fork else self.variables), ("--secret", secrets)):
             command += [part for name, value in values.items() for part in (flag, f"{name}={value}")]
         for action, folder in self._stand_ins().items():
             command += ["--local-repository", f"{action}={folder}"]

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+from mainline import keys
+
 ROOT = Path(__file__).parents[2]
 FILES = sorted(ROOT.glob(".github/workflows/*.yml")) + sorted(ROOT.glob(".github/actions/*/action.yml"))
 # What may fail without a word: CML's action.
@@ -17,6 +19,7 @@ SWALLOWED = re.compile(r"\|\|\s*(true|:|exit 0|echo)|set \+e|;\s*(true|exit 0)\s
 WRITES = {
     ("report.yml", "begin"): {"statuses"},
     ("report.yml", "report"): {"checks", "contents", "pull-requests", "statuses"},
+    ("report.yml", "push"): {"checks", "statuses"},
     ("comment.yml", "comment"): {"pull-requests"},
     ("release.yml", "build"): {"contents"},
     ("release.yml", "attest"): {"attestations", "id-token"},
@@ -37,10 +40,11 @@ ALONE = {"release.yml": ("build", "staging", "rollout")}
 # What tells of a run is told whole: it commits, and then sets a status.
 UNCUT = WHOLE | {"retrain.yml", "report.yml", "comment.yml"}
 READ = {"contents": "read"}
+READING = {name for names in keys.SECRETS.values() for name in names}
 TOKEN_STEPS = {
     "pull-request.yml": set(),
     "retrain.yml": {"mainline ci retrain"},
-    "report.yml": {"mainline ci begin", "mainline ci report"},
+    "report.yml": {"mainline ci begin", "mainline ci report", "mainline ci push"},
     "comment.yml": {"mainline ci comment"},
     "release.yml": {
         f"mainline ci release {word}"
@@ -106,8 +110,9 @@ def _strangers(content: dict[str, Any]) -> list[str]:
 
 
 def _keys(text: str, jobs: dict[str, Any]) -> list[str]:
-    """Return the keys that a pull request's own code would see."""
-    found = ["a key for a pull request's code"] if re.search(r"github\.token|secrets\.", text) else []
+    """Return the keys that a pull request's own code would see; those that read storage are for it."""
+    given = set(re.findall(r"github\.token|secrets\.\w+", text)) - {f"secrets.{name}" for name in READING}
+    found = ["a key for a pull request's code"] if given else []
     return found + [f"{job}: may more than read" for job, body in jobs.items() if body["permissions"] != READ]
 
 
@@ -217,7 +222,8 @@ def test_what_a_run_packs_is_what_is_taken() -> None:
     from mainline.ci.report import LIMITS
 
     (job,) = yaml.safe_load((ROOT / ".github/workflows/pull-request.yml").read_text(encoding="utf-8"))["jobs"].values()
-    (upload,) = [step["with"] for step in job["steps"] if "upload-artifact" in step.get("uses", "")]
+    uploads = [step["with"] for step in job["steps"] if "upload-artifact" in step.get("uses", "")]
+    (upload,) = [item for item in uploads if item["name"] == "report"]
     names = {Path(line).name for line in upload["path"].split()}
     assert set(LIMITS) <= names and upload["name"] == "report"
 

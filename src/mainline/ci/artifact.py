@@ -31,7 +31,7 @@ def unpack(file: Path, wanted: Mapping[str, int]) -> dict[str, bytes]:
     Raises:
         Unfit: the archive is damaged, or a bound is exceeded.
     """
-    _bounded(file)
+    bounded(file)
     found: dict[str, bytes] = {}
     try:
         with zipfile.ZipFile(file) as archive:
@@ -80,11 +80,15 @@ def document(found: Mapping[str, bytes], name: str) -> dict[str, Any] | None:
     return parsed
 
 
-def _bounded(file: Path) -> None:
-    """Check size and number of members before anything reads the list of members, which alone could fill memory."""
+def bounded(file: Path, largest: int = LARGEST, most: int = MEMBERS, directory: int = DIRECTORY) -> None:
+    """Check size and number of members before anything reads the list of members, which alone could fill memory.
+
+    Raises:
+        Unfit: the archive has more than ``largest`` bytes, ``most`` members or ``directory`` bytes of their list.
+    """
     size = file.stat().st_size
-    if size > LARGEST:
-        raise Unfit(f"artifact: is larger than {LARGEST:,} bytes", FIX)
+    if size > largest:
+        raise Unfit(f"artifact: is larger than {largest:,} bytes", FIX)
     with file.open("rb") as stream:
         stream.seek(max(0, size - END.size - 20))
         tail = stream.read()
@@ -94,8 +98,8 @@ def _bounded(file: Path) -> None:
     # A comment or a 64-bit record would let the archive be read in two ways; GitHub writes neither.
     if mark != b"PK\x05\x06" or comment or tail.startswith(b"PK\x06\x07"):
         raise Unfit("artifact: is not a plain ZIP archive", FIX)
-    if members > MEMBERS or listed > DIRECTORY:
-        raise Unfit(f"artifact: has more than {MEMBERS} members", FIX)
+    if members > most or listed > directory:
+        raise Unfit(f"artifact: has more than {most} members", FIX)
 
 
 def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo, most: int) -> bytes:

@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from configobj import ConfigObj
-
-from mainline import dvc
+from mainline import dvc, stored
 from mainline.compare.champion import cache_folder, data_read
 from mainline.errors import UserError
-from mainline.objects import EMBEDDED, Output, data_outputs, expand, intact, md5, model_outputs, place, stage_outputs
+from mainline.objects import EMBEDDED, data_outputs, expand, intact, md5, model_outputs, place, stage_outputs
 from mainline.remote import is_embedded
 
 SECONDS = 900.0
@@ -76,10 +74,12 @@ def _sentences(change: Any, root: Path, but: Set[str]) -> list[str]:
 
 
 def remote_integrity(root: Path = Path()) -> Finding:
-    """Return what the default remote lacks of all that ``*.dvc`` and ``dvc.lock`` name.
+    """Return what the default remote lacks of the data that ``*.dvc`` names.
 
     The remote inside the repository must hold the data. What it holds of the model's outputs must be whole; those that
-    it lacks are put there by `mainline repro` and by the pull request's run.
+    it lacks are put there by `mainline repro` and by the pull request's run. Storage of one's own is not asked for
+    outputs: they go there only after the verdict, from main's code (decision 0030). Whether storage has them is asked
+    there, before the status is set.
     """
     data, cache = data_outputs(root), cache_folder(root)
     if is_embedded(root):
@@ -96,48 +96,11 @@ def remote_integrity(root: Path = Path()) -> Finding:
         if damaged:
             damaged[0] += " (`mainline repro` puts it back)"
         return Finding((*faults, *damaged), note=f"{len(there)} objects of outputs are kept in the repository")
-    config = ConfigObj(str(root / ".dvc" / "config"), encoding="utf-8")
-    local = ConfigObj(str(root / ".dvc" / "config.local"), encoding="utf-8")
-    name = str(local.get("core", {}).get("remote") or config.get("core", {}).get("remote") or "")
-    section = dict(config.get(dvc.heading(name), {})) | dict(local.get(dvc.heading(name), {}))
-    if not section.get("url"):
-        return Finding(("no default remote is set",), known=False)
-    outputs = [*data, *stage_outputs(root)]
-    if "://" not in section["url"]:
-        section["url"] = str((root / ".dvc" / section["url"]).resolve())
     try:
-        lacking = _lacking(root, name, section, outputs, cache)
-        faults = [
-            f"{item}{' (`dvc push` puts it there)' if number == 0 else ''}" for number, item in enumerate(lacking)
-        ]
-        return Finding(tuple(faults), note=f"{len(outputs)} outputs asked for")
+        gone = stored.lacking(stored.default_remote(root), data, cache, root)
     except UserError as error:
         return Finding((error.problem,), known=False)
-
-
-def _lacking(root: Path, name: str, section: dict[str, Any], outputs: list[Output], cache: Path) -> list[str]:
-    """Return the outputs that the remote does not hold, with their hashes.
-
-    Raises:
-        UserError: the remote does not answer.
-    """
-    unique = list({output.oid: output for output in outputs}.values())
-    with dvc.scratch(root, name, section, unique) as trial:
-        settings = ConfigObj(str(trial.root / ".dvc" / "config.local"), encoding="utf-8")
-        settings["cache"] = {"dir": str(cache)}
-        settings.write()
-        done = dvc.run(["status", "--cloud", "--remote", name, "--json"], trial.root, SECONDS, section["url"])
-    try:
-        states: dict[str, str] = json.loads(done.stdout)
-    except ValueError:
-        states = {}
-    if done.returncode != 0:
-        raise UserError(f"the remote {section['url']} does not answer: {dvc.said(done.stderr)}")
-    found = []
-    for path, state in sorted(states.items()):
-        number, _, inside = path.removeprefix("object-").partition("/")
-        if state in ("new", "missing") and number.isdigit():
-            output = unique[int(number)]
-            place = f"{output.path}/{inside}" if inside else output.path
-            found.append(f"{place} ({output.oid}, named by {output.source}) is not in the remote")
-    return found
+    faults = [f"{path} ({oid}) is not in the remote" for oid, path in gone.items()]
+    if faults:
+        faults[0] += " (`dvc push` puts it there)"
+    return Finding(tuple(faults), note=f"{len(data)} outputs of data asked for")

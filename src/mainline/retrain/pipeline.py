@@ -88,7 +88,8 @@ def train(tree: Path, folder: str, *, remote: bool) -> None:
         if warning:
             warn(warning)
     elif remote:
-        _dvc(["push", "--quiet", *pointers, "dvc.yaml"], tree, "data and outputs")
+        # Not the outputs: the pull request's own run makes them, and they go to storage after its verdict.
+        _dvc(["push", "--quiet", *pointers], tree, "the data")
 
 
 def measure(tree: Path, base: str) -> Trained:
