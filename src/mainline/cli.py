@@ -11,7 +11,7 @@ import typer
 import typer.core
 
 from mainline.cli_ci import ci, github
-from mainline.cli_doctor import doctor
+from mainline.cli_doctor import doctor, github_labels
 from mainline.cli_kubernetes import kubernetes
 from mainline.cli_lock import lock
 from mainline.cli_log import log
@@ -53,6 +53,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(ci, name="ci")
+github.command("labels")(github_labels)
 app.add_typer(github, name="github")
 app.add_typer(kubernetes, name="kubernetes")
 app.command()(serve)

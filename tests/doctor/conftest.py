@@ -36,7 +36,8 @@ API = importlib.util.module_from_spec(SPEC)
 sys.modules[SPEC.name] = API
 SPEC.loader.exec_module(API)
 ACTION = "a" * 40
-WORKFLOWS = ("pull-request", "report", "release", "rollback", "monitor", "heartbeat", "retrain")
+UPGRADE = "Upgrade to GitHub Pro or make this repository public to enable this feature."
+WORKFLOWS = ("pull-request", "report", "comment", "release", "rollback", "monitor", "heartbeat", "retrain")
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -54,25 +55,42 @@ def keep(store: Path, content: bytes) -> dict[str, Any]:
     return {"md5": oid, "size": len(content), "hash": "md5"}
 
 
+def ruled(file: str) -> list[dict[str, Any]]:
+    """Return the rules of a ruleset as GitHub lists them for a branch."""
+    found = json.loads((ROOT / ".github" / file).read_text(encoding="utf-8"))["rules"]
+    for rule in found:
+        rule.update(ruleset_id=1, ruleset_source_type="Repository")
+        for asked in rule.get("parameters", {}).get("required_status_checks", ()):
+            asked["integration_id"] = 15368
+    return list(found)
+
+
 def answers() -> dict[str, Any]:
     """Return what GitHub says of a repository in which everything is set up, by path."""
-    rules = json.loads((ROOT / ".github" / "ruleset.json").read_text(encoding="utf-8"))["rules"]
     listed = [{"path": f".github/workflows/{name}.yml", "state": "active"} for name in WORKFLOWS]
     asked = {"type": "required_reviewers", "reviewers": [{"type": "User"}]}
     policy = {"protected_branches": False, "custom_branch_policies": True}
     return {
+        "": {"visibility": "public", "default_branch": "main", "has_issues": True, "fork": False, "archived": False},
         "/actions/workflows": {"workflows": listed},
-        "/rules/branches/main": rules,
+        "/actions/permissions": {"enabled": True, "allowed_actions": "all"},
+        "/rules/branches/main": ruled("ruleset.json"),
+        "/rules/branches/deploy": [{"type": "deletion"}, {"type": "non_fast_forward"}],
+        "/codeowners/errors": {"errors": []},
+        "/collaborators": [{"login": name, "permissions": {"push": True}} for name in ("ada", "grace")],
         "/environments": {
             "environments": [
                 {"name": "staging", "protection_rules": [], "deployment_branch_policy": policy},
                 {"name": "production", "protection_rules": [asked], "deployment_branch_policy": policy},
             ]
         },
+        "/environments/staging/deployment-branch-policies": {"branch_policies": [{"name": "main"}]},
+        "/environments/production/deployment-branch-policies": {"branch_policies": [{"name": "ma*"}]},
         "/labels": [{"name": name} for name in ("bug", "monitoring", "retrain-approved", "mute")],
         "/actions/variables/MAINLINE_LOG": {"name": "MAINLINE_LOG", "value": "s3://private-place/of-the-log"},
         "/actions/secrets": {"secrets": [{"name": "STORAGE_KEY"}]},
         "/actions/organization-secrets": {"secrets": []},
+        "/dependabot/secrets": {"secrets": [{"name": "AWS_SECRET_ACCESS_KEY"}]},
         "/actions/permissions/workflow": {"can_approve_pull_request_reviews": True},
         "/commits/v1": {"sha": ACTION},
     }
@@ -80,12 +98,21 @@ def answers() -> dict[str, Any]:
 
 @dataclass
 class Place:
-    """The copy: ``repo`` is the clone, ``hub`` the stand-in for GitHub, ``environment`` what the doctor sees."""
+    """The copy: ``repo`` is the clone, ``hub`` the stand-in for GitHub, ``environment`` what the doctor sees.
+
+    ``more`` is what GitHub answers, by path; ``plan`` are the paths that the account's plan does not have.
+    """
 
     top: Path
     hub: Any
     more: dict[str, Any]
     environment: dict[str, str] = field(default_factory=dict)
+    plan: set[str] = field(default_factory=set)
+
+    def lacks(self, *paths: str) -> None:
+        """Let GitHub say of these that the account's plan does not have them."""
+        self.plan.update(paths)
+        self.hub.refuse.update(dict.fromkeys(paths, 403))
 
     @property
     def repo(self) -> Path:
@@ -151,9 +178,14 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ".dvc/config": "[core]\n    remote = mine\n['remote \"mine\"']\n    url = ../../store\n",
         "src/bank/schema.py": "",
         ".gitignore": "mlflow.db\n.mainline/\n.dvc/config.local\n.dvc/tmp\n",
+        ".github/CODEOWNERS": "# @your-org/ml-owners was here\n/params.yaml @ada @ada/team\n",
         ".github/ruleset.json": (ROOT / ".github" / "ruleset.json").read_text(encoding="utf-8"),
     }
-    text = f"steps:\n  - uses: x/y@{ACTION} # v1\n    env: {{KEY: '${{{{ secrets.STORAGE_KEY }}}}'}}\n"
+    text = f"on: {{push: {{branches: [main]}}}}\nsteps:\n  - uses: x/y@{ACTION} # v1\n"
+    text += "    env: {KEY: '${{ secrets.STORAGE_KEY }}', MORE: '${{ secrets.AWS_SECRET_ACCESS_KEY }}'}\n"
+    text += "  - env: {GOOGLE: '${{ secrets.GOOGLE_APPLICATION_CREDENTIALS_DATA }}'}\n"
+    text += "  - env: {WRITE: '${{ secrets.MAINLINE_WRITE_AWS_SECRET_ACCESS_KEY }}'}\n"
+    text += "  - env: {TOKEN: '${{ secrets.REGISTRY_TOKEN }}'}\n"
     for name, content in files.items() | {(f".github/workflows/{name}.yml", text) for name in WORKFLOWS}:
         (repo / name).parent.mkdir(parents=True, exist_ok=True)
         (repo / name).write_text(content, encoding="utf-8")
@@ -206,12 +238,13 @@ def stand_in(top: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     monkeypatch.setattr(pipeline, "stale_stages", lambda root: ())
     monkeypatch.setattr(doctor_hub, "PATIENCE", 30.0)  # of a busy machine
     with API.hub() as held:
-        more, plain = answers(), held.answer
+        more, plain, plan = answers(), held.answer, set[str]()
 
         def answer(method: str, path: str, body: dict[str, Any], query: dict[str, str]) -> tuple[int, Any]:
             assert method == "GET", "the doctor only looks"
             if path in held.refuse:
-                return held.refuse[path], {"message": "Resource not accessible by integration"}
+                code = held.refuse[path]
+                return code, {"message": UPGRADE if path in plan else "Resource not accessible by integration"}
             return (200, more[path]) if path in more else plain(method, path, body, query)
 
         held.answer = answer
@@ -221,4 +254,4 @@ def stand_in(top: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
             "GITHUB_API_URL": held.url,
             "SERVICE_KEY": "key-of-the-service",
         }
-        yield Place(top, held, more, environment)
+        yield Place(top, held, more, environment, plan)

@@ -12,13 +12,15 @@ from typing import Any
 
 import pytest
 
+from mainline.ci.labels import LABELS
+from mainline.doctor import actions, rules, settings, sight, watching
 from mainline.doctor import hub as doctor_hub
-from mainline.doctor import settings, sight, watching
 from mainline.doctor.found import NotSeen
 from mainline.doctor.hub import repository_of, within
 from mainline.doctor.levels import reached
 
-ASKED = {check.name for check in settings.CHECKS} - {"secrets"} | {"blind", "alarms"}
+ROOMS = (settings, actions, rules, watching)
+ASKED = {check.name for room in ROOMS for check in room.CHECKS} - {"default branch", "heartbeat"}
 LEDGER = {"stable", "canary", "way back", "rollout", "heartbeat"}
 
 
@@ -56,7 +58,7 @@ def test_a_token_that_may_not_look_makes_no_check_ok(hosted: Any) -> None:
         if path != "/actions/workflows":
             hosted.hub.refuse[path] = 403
     findings = hosted.look(*ASKED, "secrets")
-    fine = {"GitHub", *(f"workflow {name}" for name in settings.WORKFLOWS)}
+    fine = {"GitHub", *(f"workflow {name}" for name in actions.WORKFLOWS)}
     assert {item.check for item in findings if item.status == "ok"} == fine
     assert unknown(findings) == (ASKED | {"secrets"}) - fine - {"blind", "alarms"}
 
@@ -140,7 +142,7 @@ def test_the_repository_is_read_from_the_origin(origin: str, server: str, name: 
 
 def test_pages_are_all_read(hosted: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     names = [f"label {number}" for number in range(100)]
-    pages = {"1": [{"name": name} for name in names], "2": [{"name": name} for name in settings.LABELS]}
+    pages = {"1": [{"name": name} for name in names], "2": [{"name": name} for name in LABELS]}
     plain = hosted.hub.answer
     monkeypatch.setattr(
         hosted.hub, "answer", lambda m, p, b, q: (200, pages[q["page"]]) if p == "/labels" else plain(m, p, b, q)

@@ -52,14 +52,30 @@ def test_gaps_and_what_could_not_be_looked_at_are_no_error(called: Any, place: A
     put_beat(place.ledger(), "log", Beat(dt.datetime.now(dt.UTC), "", 0))
     code, text = called("--offline")
     assert code == 0 and "0 broken" in text and "level 1 of 4" in text
-    assert "checks" in text and "not checked: offline: GitHub, rules of main" in text
+    assert "checks" in text and "not checked: offline: GitHub, plan" in text
 
 
-def test_what_is_broken_is_annotated_in_ci(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_missing_or_broken_is_annotated_in_ci_and_ends_with_exit_code_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
-    found = [Finding("lock", "a", "broken", "no\nlock", "mend"), Finding("b", "a", "gap", "x", "y")]
-    assert show(found, as_json=False) == 1
+    found = [
+        Finding("lock", "a", "broken", "no\nlock", "run it", "hashes", 3),
+        Finding("b", "a", "gap", "x", "y"),
+        Finding("c", "a", "optional", "z", "w", "a list"),
+        Finding("d", "a", "unknown", "not checked: v", ""),
+    ]
+    assert show(found, as_json=False) == 1 and show(found[1:], as_json=False) == 1
     printed = capsys.readouterr().out
-    assert "::error::lock: no%0Alock" in printed and printed.count("::") == 2
-    assert show(found[1:], as_json=True) == 0
-    assert json.loads(capsys.readouterr().out) == facts(found[1:])
+    assert "::error::lock: no%0Alock" in printed and "::error::b: x" in printed and printed.count("::error") == 3
+    assert "for: hashes" in printed and "→ run it" in printed and "next: step 3, lock → run it" in printed
+    assert show(found[2:], as_json=False) == 0 and "nothing required is missing" in capsys.readouterr().out
+    assert show(found[2:], as_json=True) == 0
+    assert json.loads(capsys.readouterr().out) == facts(found[2:])
+
+
+def test_the_facts_keep_the_keys_that_scripts_read() -> None:
+    whole = facts([Finding("lock", "a", "ok", "fits", "", "hashes", 3)])
+    assert {"level", "name", "next", "counts", "checks"} == set(whole)
+    assert {"ok", "gap", "broken", "unknown"} <= set(whole["counts"])
+    assert {"check", "area", "status", "found", "fix"} <= set(whole["checks"][0])

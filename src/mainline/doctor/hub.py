@@ -9,13 +9,16 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
-from mainline.doctor.found import NotSeen
+from mainline.doctor.found import NotInPlan, NotSeen
 from mainline.errors import UserError
 from mainline.github import PAGES, GitHub, connect
 from mainline.github_call import Refused, Unanswered
 
 PATIENCE = 3.0
 NO_TOKEN = "not checked: no token (GITHUB_TOKEN)"
+# GitHub's words for what the plan of the account lacks: "Upgrade to GitHub Pro or make this repository public …".
+PLAN = "Upgrade to GitHub"
+MOVED = (301, 302, 307, 308)
 T = TypeVar("T")
 
 
@@ -34,11 +37,13 @@ class Hub:
     refused: bool = False
     patience: float = PATIENCE
     _known: dict[str, Any] = field(default_factory=dict)
+    _refusals: dict[str, Refused] = field(default_factory=dict)
 
     def ask(self, path: str, absent: Literal["refuse", "none"] = "refuse") -> Any:
         """Return the answer of a GET; with ``absent`` "none" None when GitHub says 404.
 
         Raises:
+            NotInPlan: the plan of the account does not have it.
             NotSeen: no connection, no answer in time, or the token may not see it.
         """
         if self.server is None or self.silent:
@@ -46,14 +51,21 @@ class Hub:
         server = self.server
         if path not in self._known:
             try:
+                if path in self._refusals:
+                    raise self._refusals[path]
                 self._known[path] = within(self.patience, lambda: server.call("GET", path), "GitHub")
             except Refused as refusal:
+                self._refusals[path] = refusal
                 if refusal.code == 401:
                     self.silent, self.refused = "not checked: the token was refused (401)", True
                     raise NotSeen(self.silent) from refusal
                 if refusal.code == 404 and absent == "none":
                     return None
-                raise NotSeen(f"not checked: the token may not see it ({refusal.code})") from refusal
+                if refusal.code == 403 and PLAN in refusal.problem:
+                    raise NotInPlan("this plan does not have it for private repositories") from refusal
+                if refusal.code in MOVED:
+                    raise NotSeen(f"GitHub answers {refusal.code}: the repository was renamed or moved") from refusal
+                raise NotSeen(f"cannot be seen with this token ({refusal.code})") from refusal
             except (Unanswered, NotSeen) as silence:
                 self.silent = f"not checked: {_words(silence)}"
                 raise NotSeen(self.silent) from silence

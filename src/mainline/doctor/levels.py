@@ -23,20 +23,20 @@ LEVELS = (
     Level(
         2,
         "gated pull requests",
-        ("origin", "GitHub", "storage", "workflow pull-request", "workflow report", "rules of main", "pinned actions",
-         "secrets"),
+        ("origin", "GitHub", "actions", "default branch", "pinned actions", "workflow pull-request", "workflow report",
+         "code owners", "rules of main", "merge queue", "secrets"),
     ),
     Level(
         3,
         "releases through canary",
-        ("workflow release", "workflow rollback", "environments", "reviewers", "stable", "canary", "way back",
-         "rollout"),
+        ("workflow release", "workflow rollback", "rules of deploy", "environments", "first release", "stable",
+         "canary", "way back", "rollout"),
     ),
     Level(
         4,
         "watched, with retraining",
-        ("workflow monitor", "workflow heartbeat", "workflow retrain", "log variable", "heartbeat", "blind", "labels",
-         "proposals"),
+        ("workflow monitor", "workflow heartbeat", "workflow retrain", "log variable", "issues", "labels", "proposals",
+         "heartbeat", "blind"),
     ),
 )  # fmt: skip
 

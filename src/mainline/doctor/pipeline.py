@@ -12,14 +12,12 @@ from mainline.address import shown
 from mainline.ci.plan import stale_stages
 from mainline.compare.champion import pinned
 from mainline.compare.git import resolve
-from mainline.doctor.found import Check, Found, NotSeen, broken, gap, ok
+from mainline.doctor.found import Check, Found, NotSeen, broken, gap, ok, optional
 from mainline.doctor.hub import PATIENCE, within
-from mainline.doctor.repository import needs_git
+from mainline.doctor.repository import AREA, needs_git
 from mainline.doctor.sight import Sight
 from mainline.errors import UserError
 from mainline.train.tracking_store import DATABASE
-
-AREA = "pipeline"
 
 
 def lock(sight: Sight) -> Found:
@@ -74,13 +72,15 @@ def tracking(sight: Sight) -> Found:
 
 def _database(file: Path) -> Found:
     if not file.is_file():
-        return gap(f"{file.name}: no run was recorded yet", "mainline card")
+        return optional(f"{file.name}: no run was recorded yet", "mainline card")
     try:
         with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=2)) as database:
             runs = database.execute("SELECT count(*) FROM runs").fetchone()[0]
     except sqlite3.Error as error:
         return broken(f"{file.name}: is no MLflow store ({error})", f"move {file.name} away, then mainline card")
-    return ok(f"{runs} runs in {file.name}") if runs else gap(f"{file.name}: no run in it", "mainline card")
+    if not runs:
+        return optional(f"{file.name}: no run in it", "mainline card")
+    return ok(f"{runs} runs in {file.name}")
 
 
 def _status(address: str) -> int:
@@ -91,4 +91,8 @@ def _status(address: str) -> int:
         return error.code
 
 
-CHECKS = (Check("lock", AREA, lock), Check("champion", AREA, champion), Check("tracking", AREA, tracking))
+CHECKS = (
+    Check("lock", AREA, lock, "the hashes of the last run, from which every machine makes the same model"),
+    Check("champion", AREA, champion, "what a pull request's model is compared with"),
+    Check("tracking", AREA, tracking, "a list of your runs to look through; nothing is decided from it"),
+)

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from mainline.address import shown
 from mainline.config import load_settings
-from mainline.doctor.found import Check, Found, NotSeen, broken, gap, ok
+from mainline.doctor.found import Check, Found, NotSeen, broken, gap, ok, optional
 from mainline.doctor.hub import repository_of
 from mainline.doctor.sight import Sight
 from mainline.errors import UserError
 
-AREA = "repository"
+AREA = "your copy"
 
 
 def params(sight: Sight) -> Found:
@@ -48,7 +48,7 @@ def work_tree(sight: Sight) -> Found:
     lines = [line[3:] for line in status.splitlines()]
     if lines:
         some = ", ".join(lines[:3]) + (f" and {len(lines) - 3} more" if len(lines) > 3 else "")
-        return gap(f"not committed: {some}", "git add … && git commit")
+        return optional(f"not committed: {some}", "git add … && git commit")
     return ok("everything is committed")
 
 
@@ -61,18 +61,20 @@ def branch(sight: Sight) -> Found:
     if not sight.origin:
         return ok(name)
     if not sight.git("rev-parse", "--verify", "--quiet", f"refs/remotes/origin/{name}"):
-        return gap(f"{name}: was never pushed from here", f"git push -u origin {name}")
+        return optional(f"{name}: was never pushed from here", f"git push -u origin {name}")
     ahead, behind = sight.git("rev-list", "--left-right", "--count", f"HEAD...refs/remotes/origin/{name}").split()
     if ahead != "0":
-        return gap(f"{name}: {ahead} commits are not pushed", f"git push origin {name}")
-    return gap(f"{name}: {behind} commits behind origin", "git pull") if behind != "0" else ok(f"{name}, as on origin")
+        return optional(f"{name}: {ahead} commits are not pushed", f"git push origin {name}")
+    if behind != "0":
+        return optional(f"{name}: {behind} commits behind origin", "git pull")
+    return ok(f"{name}, as on origin")
 
 
 def origin(sight: Sight) -> Found:
     """Git has a remote, it answers, and its address holds no password."""
     needs_git(sight)
     if not sight.origin:
-        return gap("git has no remote origin", "gh repo create --source . --push")
+        return optional("git has no remote origin: all works on this machine alone", "gh repo create --source . --push")
     address = shown(sight.origin)
     if re.search(r"^https?://[^/\s]*@", sight.origin):
         return gap(f"{address}: its address in .git/config holds a key", f"git remote set-url origin {address}")
@@ -95,9 +97,9 @@ def needs_git(sight: Sight) -> None:
 
 
 CHECKS = (
-    Check("params", AREA, params),
-    Check("git", AREA, git),
-    Check("work tree", AREA, work_tree),
-    Check("branch", AREA, branch),
-    Check("origin", AREA, origin),
+    Check("params", AREA, params, "names the project, and every decision that you may change"),
+    Check("git", AREA, git, "a release is made of a commit"),
+    Check("work tree", AREA, work_tree, "what is not committed is in no release"),
+    Check("branch", AREA, branch, "what is not pushed is seen by no workflow"),
+    Check("origin", AREA, origin, "the repository whose workflows judge and release"),
 )

@@ -1,29 +1,30 @@
-"""All checks, one after the other; one that stumbles stops no other."""
+"""All checks in the order of the first hour; one that fails stops no other."""
 
 from __future__ import annotations
 
 import subprocess
 from collections.abc import Sequence
 
-from mainline.doctor import pipeline, releases, repository, serving, settings, storage, watching
+from mainline.doctor import actions, keys, pipeline, releases, repository, rules, serving, settings, storage, watching
 from mainline.doctor.curtain import hide, secrets_of
 from mainline.doctor.found import Check, Finding, Found, NotSeen, broken
 from mainline.doctor.sight import Sight
 from mainline.errors import UserError
 
-ROOMS = (repository, pipeline, storage, serving, releases, watching, settings)
+# In the order of the first hour, which docs/first-hour.md tells in words.
+ROOMS = (repository, pipeline, settings, actions, rules, storage, keys, releases, watching, serving)
 CHECKS: tuple[Check, ...] = tuple(check for room in ROOMS for check in room.CHECKS)
 
 
 def examine(sight: Sight, checks: Sequence[Check] = CHECKS) -> list[Finding]:
     """Return what each check found, with no secret in it."""
     secrets = _secrets(sight)
+    steps = {check.name: number for number, check in enumerate(CHECKS, 1)}
     findings = []
     for check in checks:
         found = _look(check, sight)
-        findings.append(
-            Finding(check.name, check.area, found.status, hide(found.text, secrets), hide(found.fix, secrets))
-        )
+        text, fix = hide(found.text, secrets), hide(found.fix, secrets)
+        findings.append(Finding(check.name, check.area, found.status, text, fix, check.gives, steps.get(check.name, 0)))
     return findings
 
 

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
+from urllib.parse import quote
 
 from mainline import child
 from mainline.ci.ledger import HELPER
 from mainline.config import Settings, load_settings
-from mainline.doctor.found import NotSeen
-from mainline.doctor.hub import Hub, reach
+from mainline.doctor.found import NotInPlan, NotSeen
+from mainline.doctor.hub import Hub, reach, repository_of
 from mainline.errors import UserError
 from mainline.release.ledger import FOLDER, Deploy
 from mainline.release.repo import REF, Repo
@@ -81,6 +82,50 @@ class Sight:
         except NotSeen:
             return None if self.hub.server is None else self.hub.refused or not self.hub.silent
         return True
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What GitHub says of the repository: visibility, default branch, whether issues are on.
+
+        Raises:
+            NotSeen: it cannot be asked, or does not say.
+        """
+        found = self.hub.ask("")
+        if not isinstance(found, dict):
+            raise NotSeen("not checked: GitHub's answer about the repository cannot be read")
+        return found
+
+    @cached_property
+    def default_branch(self) -> str:
+        """The default branch: GitHub's word, else what the clone remembers of origin, else main."""
+        try:
+            name = str(self.facts.get("default_branch") or "")
+        except NotSeen:
+            name = ""
+        known = self.git("symbolic-ref", "--quiet", "--short", "refs/remotes/origin/HEAD")
+        return name or known.removeprefix("origin/") or "main"
+
+    @cached_property
+    def required(self) -> bool:
+        """Whether settings on GitHub are required: there is a repository on it, and its plan has rules to set."""
+        if not self.environment.get("GITHUB_REPOSITORY") and not repository_of(self.origin, self.environment):
+            return False
+        try:
+            self.rules(self.default_branch)
+        except NotInPlan:
+            return False
+        except NotSeen:
+            pass
+        return True
+
+    def rules(self, branch: str) -> list[dict[str, Any]]:
+        """Return the rules that are in force for a branch, the organisation's included.
+
+        Raises:
+            NotInPlan: the plan has none for this repository.
+            NotSeen: they cannot be asked for.
+        """
+        return self.hub.entries(f"rules/branches/{quote(branch, safe='')}")
 
     @cached_property
     def asked(self) -> Callable[[], str]:

@@ -13,7 +13,7 @@ from configobj import ConfigObj, ConfigObjError
 
 from mainline import dvc
 from mainline.address import shown
-from mainline.doctor.found import Check, Found, NotSeen, broken, gap, ok
+from mainline.doctor.found import Check, Found, NotSeen, broken, gap, ok, optional
 from mainline.doctor.sight import Sight
 from mainline.embedded import embedded_faults
 from mainline.errors import UserError
@@ -21,7 +21,7 @@ from mainline.objects import data_outputs, expand, place, stage_outputs
 from mainline.plugins import PLUGINS
 from mainline.remote import is_embedded
 
-AREA = "storage"
+AREA = "storage of your own"
 MOVE = "make remote URL=s3://bucket/path (or gs://, azure://, ssh://, a folder)"
 PUSH = "dvc push; what is not here either: make run, then dvc push"
 SECONDS = 60.0
@@ -37,7 +37,7 @@ def remote(sight: Sight) -> Found:
     if not url:
         return broken(f"{name}: is the default remote, and has no URL", f"dvc remote modify {name} url URL")
     if is_embedded(sight.root):
-        return gap("embedded: built in, for the example's data and the outputs of small models", MOVE)
+        return optional("embedded: built in, for the example's data and the outputs of small models", MOVE)
     scheme, found, _ = url.partition("://")
     if found and scheme in PLUGINS:
         plugin = re.split(r"[^\w-]", PLUGINS[scheme])[0]
@@ -137,4 +137,7 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-CHECKS = (Check("storage", AREA, remote), Check("objects", AREA, objects))
+CHECKS = (
+    Check("storage", AREA, remote, "room for data that are too large for the repository"),
+    Check("objects", AREA, objects, "every runner finds the rows and models that the commits name"),
+)
