@@ -169,7 +169,10 @@ def test_a_run_that_is_repeated_takes_the_commit_of_its_first_attempt(world: Wor
     again = world.decide(run)
     assert again.commit == first.commit == world.tip and again.state == "success"
     assert world.hub.calls.count("POST /graphql") == 1
-    # Another commit in between, also one that calls itself the bot's, is not what was judged.
+    # Another commit, also one that calls itself the bot's and stands in the same place, is not what was judged.
+    changes = {"additions": [{"path": "params.yaml", "contents": "QQ=="}]}
+    world.hub.git("update-ref", "refs/heads/topic", world.hub.commit_files(run.head, "Lock the outputs", changes)[0])
+    assert world.decide(run).state == "pending"
     world.git("fetch", "--quiet", "origin", "topic")
     world.git("reset", "--quiet", "--hard", "FETCH_HEAD")
     moved = world.push(**{"params.yaml": "C: 3"})
@@ -291,7 +294,7 @@ def test_a_branch_that_was_updated_must_be_judged_against_the_new_champion(world
     for against in (before, "c" * 40, "main", None, run.head):
         run = world.trained(against={"commit": against}, add={})
         world.files["verdict.json"]["head"]["tree"] = world.hub.git("rev-parse", f"{run.head}^{{tree}}")
-        found = world.decide(replace(run, head=world.tip) if False else run)
+        found = world.decide(run)
         assert found.state == "pending", against
 
 

@@ -94,21 +94,21 @@ def test_what_main_has_done_meanwhile_is_not_the_branchs(repository: Path, git: 
 
 
 def test_after_merges_both_ways_the_changes_since_each_parting_count(repository: Path, git: Git) -> None:
-    """Seen from one of the two commits at which they parted, the branch has left the code as it was."""
+    """Seen from one of the two commits at which they parted, the branch has left one of the two files as it was."""
     start = git(repository, "rev-parse", "main")
-    (repository / "docs/new.txt").write_text("b\n")
-    first = commit(git, repository)  # topic: words
+    (repository / "src/other.py").write_text("b = 1\n")
+    first = commit(git, repository)
     git(repository, "switch", "--quiet", "main")
     (repository / "src/code.py").write_text("b = 1\n")
-    second = commit(git, repository)  # main: code
+    second = commit(git, repository)
     git(repository, "merge", "--quiet", "-m", "x", first)
     git(repository, "switch", "--quiet", "topic")
     git(repository, "merge", "--quiet", "--no-commit", second)
     git(repository, "checkout", start, "--", "src/code.py")  # the merge takes back what main has changed
+    (repository / "src/other.py").unlink()
     head = commit(git, repository)
     assert len(git(repository, "merge-base", "--all", "main", head).split()) == 2
-    git(repository, "switch", "--quiet", "main")
-    assert changed("main", head, repository) == ["docs/new.txt", "src/code.py"]
+    assert changed("main", head, repository) == ["src/code.py", "src/other.py"]
 
 
 def test_a_submodule_is_seen_whatever_its_settings_say(repository: Path, git: Git) -> None:

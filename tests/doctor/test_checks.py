@@ -155,7 +155,7 @@ PLANTED: list[tuple[str, Callable[[Any], Any], str, str, str]] = [
     ("params", lambda p: p.params(project="other"), "broken", "no src/other/schema.py", "another project"),
     ("git", lambda p: shutil.rmtree(p.repo / ".git"), "gap", "no git repository", "git init"),
     ("work tree", lambda p: (p.repo / "new").touch(), "optional", "not committed: new", "git commit"),
-    ("work tree", lambda p: git(p, "mv", "src/bank/schema.py", "moved"), "optional", "moved, src/bank/schema.py", "commit"),
+    ("work tree", lambda p: git(p, "mv", "src/bank/schema.py", "moved"), "optional", "moved, src/bank", "commit"),
     ("branch", unpushed, "optional", "main: 1 commits are not pushed", "git push origin main"),
     ("branch", lambda p: git(p, "checkout", "-q", "-b", "topic"), "optional", "never pushed", "git push -u origin"),
     ("origin", lambda p: git(p, "remote", "remove", "origin"), "optional", "no remote origin", "gh repo"),
