@@ -93,7 +93,7 @@ def test_a_redirect_is_not_followed(hub: Any, server: GitHub, code: int) -> None
 
 def test_what_a_plan_lacks_is_named(hub: Any, server: GitHub) -> None:
     hub.refuse["/rulesets"] = 403
-    hub.refused = "Upgrade to GitHub Pro or make this repository public to enable this feature."
+    hub.message = "Upgrade to GitHub Pro or make this repository public to enable this feature."
     with pytest.raises(Refused, match="Upgrade to GitHub") as told:
         server.apply_ruleset({"name": "main", "rules": []})
     assert "this plan has no rulesets for private repositories" in told.value.fix

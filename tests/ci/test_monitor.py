@@ -76,10 +76,12 @@ def test_the_heartbeat_is_red_until_a_run_has_come_to_its_end(
     assert run("beat", "--code", "1")[0] == 0 and run("heartbeat")[0] == 0
 
 
-def test_the_switch_is_kept_on_and_what_a_person_has_switched_off_makes_it_red(
+def test_only_what_github_has_switched_off_is_enabled_and_what_a_person_has_makes_it_red(
     run: Run, hub: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MAINLINE_LOG", "s3://bucket/log")
+    assert run("enable")[0] == 0 and not [call for call in hub.calls if call.startswith("PUT")]
+    hub.workflows["monitor.yml"] = "disabled_inactivity"
     assert run("enable")[0] == 0 and "PUT /actions/workflows/monitor.yml/enable" in hub.calls
     hub.workflows["monitor.yml"] = "disabled_manually"
     assert run("enable")[0] == 1

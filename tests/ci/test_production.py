@@ -86,8 +86,8 @@ def test_there_is_one_issue_a_release_with_the_evidence(deploy: Deploy, hub: Any
     (issue,) = hub.issues
     assert issue["labels"] == [LABEL] and issue["title"] == "Release new was aborted"
     body = issue["body"]
-    assert body.startswith(mark("new")) and "| errors | abort | 0.5 | 0.05 | 18 |" in body
-    assert "9 \\| 9 failed @\u200ball" in body and "https://example.org/run" in body and "from #7" in body
+    assert body.startswith(mark("new")) and "| `errors` | `abort` | 0.5 | 0.05 |" in body
+    assert "`9 ¦ 9 failed @all`" in body and "https://example.org/run" in body and "from #7" in body
     back = Transition("new", "production", "rollback", "t", "asked for", 0)
     deploy.commit("back", expect=deploy.head(), transitions=[back])
     assert report("new", deploy, server) == 1 and len(hub.issues) == 1

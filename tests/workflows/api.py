@@ -95,7 +95,7 @@ class Hub:
     artifacts: Path | None = None
     uploaded: dict[int, dict[str, Any]] = field(default_factory=dict)
     runs: dict[int, dict[str, Any]] = field(default_factory=lambda: {1: dict(RELEASE_RUN)})
-    refused: str = "Resource not accessible by integration"
+    message: str = REFUSALS["no permission"][1]  # what a call in ``refuse`` is answered with
     people: list[str] = field(default_factory=lambda: ["ada", "grace"])
     default_branch: str = "main"
     calls: list[str] = field(default_factory=list)
@@ -192,7 +192,7 @@ class Hub:
         """Return the code and the answer of one call below ``/repos/owner/name``."""
         for part, code in self.refuse.items():
             if part in path:
-                return code, {"message": self.refused}
+                return code, {"message": self.message}
         if path == "/graphql":
             return self.graphql(body["variables"]["input"])
         if found := re.fullmatch(r"/statuses/(\w+)", path):
