@@ -122,7 +122,7 @@ def release_approve(
 
 @ci_release.command("refused")
 def release_refused(release: Id) -> None:
-    """Write a reviewer's refusal into the ledger; nothing when nobody has refused."""
+    """Write a reviewer's refusal into the ledger; nothing without one."""
     from mainline.ci.ledger import open_ledger
     from mainline.ci.release_approval import refused
     from mainline.console import say

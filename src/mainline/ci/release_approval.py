@@ -37,7 +37,7 @@ def approve(
     on, any other ends here, and an empty text is returned.
 
     Raises:
-        UserError: GitHub does not tell, or a newer release serves already and nobody asked for the way back.
+        UserError: GitHub does not tell, or a newer release serves already, and the way back was not asked for.
     """
     run, attempt = run_number(dict(environment)), environment.get("GITHUB_RUN_ATTEMPT") or "1"
     by_id = environment.get("GITHUB_EVENT_NAME") == "workflow_dispatch" and asked == release
