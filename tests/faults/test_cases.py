@@ -92,8 +92,8 @@ def test_more_data_beat_the_champion(change: Site) -> None:
 
 def test_a_champion_that_is_in_no_cache_is_built_again(change: Site) -> None:
     old = change.pinned("artifacts/model.skops")
-    other_params(change)
     on_main(lambda site: place(site.folder / EMBEDDED, old).unlink())(change)
+    other_params(change)
     place(change.folder / ".dvc" / "cache", old).unlink()
     # And a work tree that a crash has left behind, damaged
     commit = change.git("rev-parse", "main")
