@@ -1,8 +1,8 @@
 """Another processor: other last digits, and so other bytes, of the same model.
 
 It is simulated by kernels that the clone's own code chooses: OpenBLAS' for Sandybridge, which gives another model of
-the example; and for estimators with kernels of their own (HistGradientBoosting) a C library without FMA and AVX2, which
-the command line would undo by starting again, so that the clone's code no longer looks for it. Commands run as
+the example; for HistGradientBoosting also a C library without FMA and AVX2, which the command line would undo by
+starting again, so that the clone's code no longer looks for it. Commands run as
 processes of their own here: one that is forked would have the kernels of the process that it is forked from.
 """
 
@@ -175,6 +175,8 @@ def test_a_forged_lock_is_run_again(finished_copy: Any) -> None:
     lock = (site.folder / "dvc.lock").read_text(encoding="utf-8")
     assert yaml.safe_load(lock)["stages"]["train"]["outs"][0]["path"] == MODEL and true[MODEL] in lock
     site.run("git", "checkout", "--quiet", "dvc.lock")
+    for name in ("artifacts", "reports"):  # another runner
+        shutil.rmtree(site.folder / name)
     edit(site.folder / "dvc.lock", (forged[CHECK], true[CHECK]))
     site.run(*commit_all, "--message=With the check rows of the true model")
     assert "reproduced, with other bytes (largest difference 0 on " in python(site, TRAIN)
@@ -191,13 +193,17 @@ def test_a_model_with_kernels_of_its_own(finished_copy: Any) -> None:
     before = md5(here.folder / MODEL)
     wanted = CheckRows.read(read_json(here.folder / CHECK))
     lock = {"artifacts/test.parquet": str(md5(here.folder / "artifacts/test.parquet"))}
-    edit(here.folder / NUMERICS, ('MASK = "glibc.cpu.hwcaps="', 'MASK = "glibc.cpu.nothing="'))
+    edit(
+        here.folder / NUMERICS,
+        ('"glibc.cpu.hwcaps="', '"glibc.cpu.nothing="'),
+        (f'BLAS_KERNEL = "{BLAS_KERNEL}"', 'BLAS_KERNEL = "Sandybridge"'),
+    )
     here.run(*here.program("mainline"), "train", **MASKED)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GLIBC_TUNABLES", MASKED["GLIBC_TUNABLES"])
         patch.setattr("mainline.numerics.MASK", "glibc.cpu.nothing=")
         found = prove(wanted, lock, here.folder)
-    assert md5(here.folder / MODEL) != before or found.largest
+    assert md5(here.folder / MODEL) != before
     assert found.equal and found.rows > 300, found.words()
     edit(here.folder / "params.yaml", ("max_iter: 30", "max_iter: 29"))
     here.run(*here.program("mainline"), "train")
