@@ -92,4 +92,17 @@ def lacking(remote: Remote, outputs: Iterable[Output], cache: Path, root: Path =
             # DVC names an object once, whatever the number of its paths.
             if unlisted or f"object-{number}{path.removeprefix(output.path)}" in gone:
                 found[oid] = path
+        if unlisted:
+            reach(remote, output, cache, root)
     return found
+
+
+def reach(remote: Remote, output: Output, cache: Path, root: Path = Path()) -> None:
+    """Ask ``remote`` for one object. Of a folder's list that storage refuses to give, DVC only warns as well.
+
+    Raises:
+        Silent: the remote does not answer, or refuses.
+        UserError: it took too long.
+    """
+    oid = output.oid.removesuffix(".dir")
+    lacking(remote, [Output(output.path, oid, output.source, {"md5": oid, "hash": "md5"})], cache, root)

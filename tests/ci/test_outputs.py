@@ -333,6 +333,13 @@ def test_storage_says_itself_why_it_is_silent(hosted: Work) -> None:
     assert cause() == "the key was refused"
     hosted.key(None)
     assert cause() == "no key was found"
+    # Of the list of a folder DVC itself says nothing but a warning.
+    hosted.lose()
+    (data,) = data_outputs(hosted.root)
+    with pytest.raises(stored.Silent, match="does not answer"):
+        stored.lacking(stored.default_remote(), [data], hosted.root / ".dvc" / "cache")
+    why = refusal(environment={"GITHUB_ACTIONS": "true"})
+    assert why is not None and "no key: the secrets AWS_ACCESS_KEY_ID" in why.problem
     assert {code for *_, code in hosted.store.asked} == {403}
 
 

@@ -47,7 +47,8 @@ def refusal(root: Path = Path(), environment: Mapping[str, str] = os.environ) ->
         remote = stored.default_remote(root)
         if not remote.scheme:
             return None
-        stored.lacking(remote, (data_outputs(root) or stage_outputs(root))[:1], cache_folder(root), root)
+        for output in (data_outputs(root) or stage_outputs(root))[:1]:
+            stored.reach(remote, output, cache_folder(root), root)
     except stored.Silent as silent:
         return _reason(shown(remote.url), remote.scheme, silent, environment)
     except UserError:
