@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from planted.plants import lock, on_main, several
 from planted.site import CODES, Site
 from planted.ways import step
@@ -149,15 +150,17 @@ def test_data_missing_from_a_real_remote_are_named_and_outputs_are_not_asked_for
     remote = tmp_path / "remote"
     remote.mkdir()
     change.dvc("remote", "add", "--quiet", "--default", "store", str(remote))
-    change.dvc("push", "--quiet", "data.dvc")
+    change.dvc("fetch", "--quiet", "--remote", "embedded", "replay.dvc")
+    change.dvc("push", "--quiet", "data.dvc", "replay.dvc")
     # The outputs go there after the verdict, from main's code.
     verdict, _ = compare(change, "promote")
     assert blocked(verdict) == {}
-    (listing,) = remote.rglob("*.dir")  # DVC pushes it last: where it is, DVC takes the files for there
+    data = yaml.safe_load((change.folder / "data.dvc").read_text(encoding="utf-8"))["outs"][0]["md5"]
+    listing = place(remote, data)  # DVC pushes it last: where it is, DVC takes the files for there
     listing.unlink()
     verdict, _ = compare(change, "reject")
     assert blocked(verdict) == {"remote": "reject"}
-    assert f"data ({listing.parent.name}{listing.name}) is not in the remote" in verdict["reason"]
+    assert f"data ({data}) is not in the remote" in verdict["reason"]
     # And storage that does not answer is not a pass
     change.replace(".dvc/config", str(remote), "ssh://localhost:1/nowhere")
     verdict, _ = compare(change, "hold")
