@@ -169,7 +169,7 @@ class Settings:
         self.git("update-ref", "refs/heads/main", made, base)
         pull = self.hub.pulls[number]
         pull["head"]["sha"] = head
-        pull.update(state="closed", merged_at="2026-11-30T00:10:00Z", merge_commit_sha=made)
+        pull.update(state="closed", merged=True, commits=1, merged_at="2026-11-30T00:10:00Z", merge_commit_sha=made)
         self.merged[made] = pull
         return made
 
