@@ -231,6 +231,7 @@ ON_GITHUB: list[tuple[str, Callable[[Any], Any], str, str, str]] = [
     ("GitHub", lambda p: p.hub.refuse.update({"/actions/workflows": 301}), "broken", "renamed or moved", "set-url"),
     ("plan", lambda p: p.environment.update(GITHUB_SERVER_URL="https://hub.example.org"), "broken", "Enterprise Server",
      "github.com"),
+    ("plan", lambda p: p.more[""].update(fork=True), "ok", "a fork: Actions are off until", ""),
     ("plan", lambda p: p.more[""].update(archived=True), "broken", "archived", "Unarchive"),
     ("plan", lambda p: (p.more[""].update(visibility="private"), p.lacks("/rules/branches/main")), "optional",
      "private, on a plan without rulesets", "Plans"),
