@@ -157,7 +157,7 @@ class Connection:
             fix = CAUSES.get(code, "run the job again; githubstatus.com says whether GitHub has trouble")
             if code == 403 and PLAN in said:
                 thing = path.split("?")[0].split("/")[0]
-                fix = f"this plan has no {thing} for private repositories: docs/operations.md, section Plans"
+                fix = f"this plan has no {thing} for private repositories: docs/first-hour.md, section Plans"
             if code >= 500:
                 raise Unanswered(f"{what}: {code}{said}", fix) from error
             raise Refused(f"{what}: {code}{said}", fix, code) from error

@@ -24,7 +24,7 @@ GIVEN_UP = ("abort", "rollback")
 WAITS = {"waits": "approval"}  # the evidence of a hold that only a person's start ends
 AT_WORK = ("queued", "requested", "pending", "waiting", "in_progress")
 UNCONFIGURED = (
-    "nothing is released by itself before the first release. Configure the repository (docs/operations.md), then start "
+    "nothing is released by itself before the first release. Configure the repository (docs/first-hour.md), then start "
     "the workflow `release` by hand, or set the repository variable MAINLINE_RELEASES to true"
 )
 Running = Callable[[Entry], int]
