@@ -133,7 +133,7 @@ def test_the_build_in_the_workflow_asks_for_it(
 
     (merge.root / "params.yaml").write_text((ROOT / "params.yaml").read_text(encoding="utf-8"), encoding="utf-8")
     done = subprocess.CompletedProcess([], 0)
-    monkeypatch.setattr(release_build, "outputs", lambda root: None)
+    monkeypatch.setattr(release_build, "outputs", lambda root, *, other_bytes: None)
     monkeypatch.setattr(release_build.subprocess, "run", lambda *_, **__: done)
     monkeypatch.setattr(release_build, "build", built)
     say(hub, merge.head, "promote: better")
@@ -252,7 +252,7 @@ def test_a_build_without_a_verdict_is_refused_unless_a_person_answers_for_it(
     def built(root: Path, where: Path, deploy: Any, ask: Any) -> Any:
         raise InterruptedError(ask(merge.commit)["reason"])
 
-    monkeypatch.setattr(release_build, "outputs", lambda root: None)
+    monkeypatch.setattr(release_build, "outputs", lambda root, *, other_bytes: None)
     monkeypatch.setattr(release_build.subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 0))
     monkeypatch.setattr(release_build, "build", built)
     say(hub, merge.head, "hold: too few rows", "failure")

@@ -119,6 +119,7 @@ def june(world: World, refused: Run) -> Run:
 @pytest.fixture(scope="module")
 def muted(world: World, june: Run) -> Run:
     """July, while a person wants to hear nothing of it."""
+    world.place.hub.permissions["grace"] = "write"
     world.place.hub.label(june.issues[0]["number"], "mute", "grace", "2009-07-15T00:00:00Z")
     return snapshot(world, world.run("2009-07"), "demo")
 

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from mainline.errors import UserError
+
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
@@ -111,12 +113,23 @@ def check_rows(
     """Return the check rows of the test rows ``rows``, with the scores that ``mainline predict`` gives for them.
 
     ``training`` is the content of training.json: its columns say which values are rare.
+
+    Raises:
+        UserError: the model gives no scores when the label and what is known only afterwards are taken out.
     """
     import numpy as np
 
     from mainline.project import scores
 
-    found = np.asarray(scores(model, as_asked(rows, project, settings)), dtype=np.float64)
+    asked = as_asked(rows, project, settings)
+    try:
+        found = np.asarray(scores(model, asked), dtype=np.float64)
+    except Exception as error:  # the project's own code may raise anything
+        taken = ", ".join(sorted(name for name in {*rows.columns} - {*asked.columns} if name[:1] != "_"))
+        raise UserError(
+            f"the model gives no predictions without what is known only afterwards ({taken}): {error}",
+            f"take it out of src/{settings.project}/features.py: a request does not have it",
+        ) from error
     spread, rare = places(rows[public(training["columns"], project)])
     width = found.shape[1] if found.ndim == 2 else 1
     chosen = _thinned(sorted({*spread, *_thinned(rare, RARE)}), max(NUMBERS // width, 1))

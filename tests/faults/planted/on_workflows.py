@@ -7,7 +7,7 @@ from planted.plants import Fault, Plant, text
 WORKFLOW = ".github/workflows/pull-request.yml"
 TRAIN = "run: mainline ci train"
 COMPARE = 'run: mainline compare --against "$BASE_COMMIT"'
-PIN = "uses: actions/upload-artifact@043fb46d1a93c77aae656e7c1c64a875d1fc6a0a # v7.0.1"
+PIN = "uses: actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1"
 SWALLOWED = "an exit code is swallowed"
 
 
@@ -26,8 +26,8 @@ WORKFLOWS = [
     _rule("an exit code swallowed by a pipe", COMPARE, f"{COMPARE} | tee log", SWALLOWED),
     _rule("`continue-on-error` on the comparison", COMPARE, f"{COMPARE}\n        continue-on-error: true",
           "continue-on-error"),
-    _rule("an action named by a tag", PIN, "uses: actions/upload-artifact@v7", "an action without a full hash"),
-    _fault("an action named by a branch", PIN, "uses: actions/upload-artifact@main", "zizmor", "zizmor",
+    _rule("an action named by a tag", PIN, "uses: actions/checkout@v7", "an action without a full hash"),
+    _fault("an action named by a branch", PIN, "uses: actions/checkout@main", "zizmor", "zizmor",
            "unpinned-uses"),
     _fault("a stranger's code run with the keys", "  pull_request:\n", "  pull_request_target:\n", "zizmor", "zizmor",
            "dangerous-triggers"),

@@ -125,7 +125,10 @@ def make_site(folder: Path, forks: Any) -> Site:
     site.git("checkout", "--quiet", "-b", "change")
     (folder / ".mainline").mkdir(exist_ok=True)
     repository = {"full_name": "a/b"}
-    found = {"head": {"sha": base, "ref": "change", "repo": repository}, "base": {"sha": base, "repo": repository}}
+    found = {
+        "head": {"sha": base, "ref": "change", "repo": repository},
+        "base": {"sha": base, "ref": "main", "repo": repository},
+    }
     event = json.dumps({"pull_request": {"number": 7, **found}})
     (folder / ".mainline" / "event.json").write_text(event, encoding="utf-8")
     return site
