@@ -33,7 +33,7 @@ PROCESSORS = {
 
 pytestmark = pytest.mark.slow
 
-APART = ("compare", "serve", "score", "rollout", "kubernetes", "monitor", "retrain")
+APART = ("compare", "serve", "score", "release", "rollout", "kubernetes", "monitor", "retrain")
 
 
 def stages_run(output: str) -> list[str]:
