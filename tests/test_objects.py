@@ -50,7 +50,7 @@ def test_an_output_that_was_pushed_there_is_found(repo: Path) -> None:
     model = put(repo / EMBEDDED, b"model")
     assert embedded_faults(repo) == [
         f".dvc/embedded/files/md5/{model[:2]}/{model[2:]} is named by no .dvc file, "
-        "and is no output that the repository keeps"
+        "and is not an output that the repository keeps"
     ]
 
 

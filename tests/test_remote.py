@@ -298,3 +298,12 @@ def test_the_server_would_refuse_a_stranger(server: Server) -> None:
         urllib.request.urlopen(f"{server.address}/ours", timeout=10)
     assert caught.value.code in (400, 403)
     assert os.environ.get("AWS_SECRET_ACCESS_KEY") != SECRET
+
+
+def test_a_config_that_cannot_be_read_is_named_and_not_quoted(repo: Path) -> None:
+    with (repo / ".dvc" / "config").open("a", encoding="utf-8") as stream:
+        stream.write("[broken\n secret = my-key\n")
+    for ask in (verify, is_embedded):
+        with pytest.raises(UserError, match="cannot be read") as caught:
+            ask(root=repo)
+        assert "my-key" not in str(caught.value)

@@ -75,22 +75,12 @@ def ci_report(
     url: Annotated[str, typer.Option(envvar="RUN_URL", help="page of the run that is reported")] = "",
 ) -> None:
     """Judge what a finished run of `pull request` has left: status, lock, check run, comment. For main's code only."""
-    from mainline.ci.event import put, read_event
-    from mainline.ci.hand_over import hand_over
+    from mainline.ci.conclude import conclude
+    from mainline.ci.event import read_event
     from mainline.ci.here import here
-    from mainline.ci.report import decide, finished_run
-    from mainline.ci.tell import FOLDER, tell
-    from mainline.github_call import short
+    from mainline.ci.report import finished_run
 
-    run = finished_run()
-    place = here(read_event())
-    finding = decide(run, place) if run else None
-    if run and finding:
-        waits = hand_over(finding, place)
-        tell(waits or finding, place, url or run.url)
-        if waits:  # the description holds words of the pull request: it goes on as data, on one line
-            put(push=True, commit=finding.commit, run=str(run.number), description=short(finding.description, 140))
-    put(comment=(FOLDER / "target.json").is_file())
+    conclude(finished_run(), here(read_event()), url)
 
 
 @ci.command("push")

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from configobj import ConfigObj
+from configobj import ConfigObj, ConfigObjError
 
 from mainline import child, keys
 from mainline.errors import UserError
@@ -175,3 +175,36 @@ def said(text: str) -> str:
     errors = [line.removeprefix("ERROR: ") for line in text.splitlines() if line.startswith("ERROR")]
     words = " / ".join(errors or text.strip().splitlines()[-1:]) or "DVC gave no reason"
     return re.sub(r"\s+", " ", words.replace("unexpected error - ", ""))[:300]
+
+
+def cache_folder(root: Path = Path()) -> Path:
+    """Return the folder in which DVC keeps its objects.
+
+    Raises:
+        UserError: DVC's configuration is broken.
+    """
+    done = run(["cache", "dir"], root, 60)
+    if done.returncode != 0:
+        raise UserError(f".dvc/config: {said(done.stderr)}", "git restore .dvc/config")
+    return Path(root, done.stdout.strip()).resolve()
+
+
+def default_remote(root: Path = Path(), *, local: bool = True) -> tuple[str, dict[str, Any]]:
+    """Return name and settings of the default remote; the name is empty without one.
+
+    ``local``: whether ``config.local``, which is not committed, is counted in.
+
+    Raises:
+        UserError: DVC's configuration cannot be read.
+    """
+    files = [root / ".dvc" / name for name in ("config", "config.local")]
+    try:
+        settings, own = (ConfigObj(str(file), encoding="utf-8") for file in files)
+    except (ConfigObjError, UnicodeError) as error:
+        # Not the error's own words: they quote the line, which may hold a key.
+        raise UserError(
+            ".dvc/config or .dvc/config.local: cannot be read", "correct it: `dvc config --list` names the line"
+        ) from error
+    own = own if local else ConfigObj()
+    name = str(own.get("core", {}).get("remote") or settings.get("core", {}).get("remote") or "")
+    return name, {**settings.get(heading(name), {}), **own.get(heading(name), {})}

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mainline import child, dvc
-from mainline.errors import UserError
+from mainline import child
+from mainline.dvc import cache_folder
 from mainline.objects import (
     EMBEDDED,
     KEPT_BYTES,
@@ -68,7 +68,7 @@ def keep(root: Path = Path(), cache: Path | None = None) -> Kept:
     if not is_embedded(root) or not (root / "dvc.lock").is_file():
         return Kept((), (), None)
     folder, wanted = root / EMBEDDED, kept_outputs(root)
-    source = cache or _cache(root)
+    source = cache or cache_folder(root)
     added = bring(wanted, source, folder)
     removed = []
     for oid in _unnamed(root, source):
@@ -103,12 +103,13 @@ def embedded_faults(root: Path) -> list[str]:
     size = sum(place(folder, oid).stat().st_size for oid, _ in there)
     if size > 2 * KEPT_BYTES:  # what was there before the outputs grew above the bound is left
         faults.append(f"the outputs of the model in it are {size / 1e6:,.1f} MB, too large for the repository")
-    unnamed = [oid for oid in _objects(folder) if oid not in _named(root, folder)]
+    named = _named(root, folder)
+    unnamed = [oid for oid in _objects(folder) if oid not in named]
     earlier = _earlier_outputs(root, folder) if unnamed else set()
     for oid in unnamed:
         if oid not in earlier:
             name = place(EMBEDDED, oid).as_posix()
-            faults.append(f"{name} is named by no .dvc file, and is no output that the repository keeps")
+            faults.append(f"{name} is named by no .dvc file, and is not an output that the repository keeps")
     return faults
 
 
@@ -177,10 +178,3 @@ def _git(root: Path, *arguments: str) -> str:
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout if done.returncode == 0 else ""
-
-
-def _cache(root: Path) -> Path:
-    done = dvc.run(["cache", "dir"], root, SECONDS)
-    if done.returncode != 0:
-        raise UserError(f".dvc/config: {dvc.said(done.stderr)}", "git restore .dvc/config")
-    return Path(root, done.stdout.strip()).resolve()

@@ -52,7 +52,7 @@ def prepare(environment: MutableMapping[str, str] = os.environ) -> None:
     The file is this user's alone, and gone when this process ends.
 
     Raises:
-        UserError: Google's key is no JSON object.
+        UserError: Google's key is not a JSON object.
     """
     for name in EMPTY:
         if environment.get(name) == "":
@@ -85,7 +85,7 @@ def _file(name: str, text: str) -> str:
     except ValueError:
         known = False
     if not known:  # not the parser's words: they may quote the key
-        raise UserError(f"{name}: is no JSON object", "make the secret of the whole key file that Google gives")
+        raise UserError(f"{name}: is not a JSON object", "make the secret of the whole key file that Google gives")
     handle, path = tempfile.mkstemp(prefix="mainline-key-", suffix=".json")
     with os.fdopen(handle, "w", encoding="utf-8") as stream:
         stream.write(text)

@@ -60,7 +60,7 @@ def move(
         )
     with _all_or_nothing(config, root / "pyproject.toml", root / "requirements.lock"):
         steps = ensure_plugin(root, scheme, seconds) if scheme else []
-        cache = _cache(root)
+        cache = dvc.cache_folder(root)
         outputs, left = _local(root, cache, seconds)
         with dvc.scratch(root, name, section, outputs) as trial:
             trial.push(cache, seconds)
@@ -84,16 +84,13 @@ def verify(*, root: Path = Path(), seconds: float = DAY) -> list[str]:
         UserError: there is no default remote, it cannot be read, or an object in it is missing or damaged.
     """
     root = root.resolve()
-    settings = ConfigObj(str(root / ".dvc" / "config"), encoding="utf-8")
-    local = ConfigObj(str(root / ".dvc" / "config.local"), encoding="utf-8")
-    name = local.get("core", {}).get("remote") or settings.get("core", {}).get("remote")
-    section = {**settings.get(dvc.heading(str(name)), {}), **local.get(dvc.heading(str(name)), {})}
+    name, section = dvc.default_remote(root)
     if not name or "url" not in section:
         raise UserError(".dvc/config: no default remote", "mainline remote URL")
     if "://" not in section["url"]:
         section["url"] = os.path.normpath(root / ".dvc" / section["url"])
     stages = _embedded_outputs(root) if is_embedded(root) else stage_outputs(root)
-    outputs, cache = [*data_outputs(root), *stages], _cache(root)
+    outputs, cache = [*data_outputs(root), *stages], dvc.cache_folder(root)
     with dvc.scratch(root, name, section, outputs) as trial:
         count = _read_back(trial, outputs, cache, seconds)
     return [f"{count} objects in {name} were read back and fit their names"]
@@ -101,9 +98,7 @@ def verify(*, root: Path = Path(), seconds: float = DAY) -> list[str]:
 
 def is_embedded(root: Path = Path()) -> bool:
     """Return whether the default remote is the one inside the repository, which keeps no rows that were made."""
-    settings = ConfigObj(str(root / ".dvc" / "config"), encoding="utf-8")
-    name = str(settings.get("core", {}).get("remote"))
-    url = settings.get(dvc.heading(name), {}).get("url")
+    url = dvc.default_remote(root, local=False)[1].get("url")
     return url is not None and "://" not in url and (root / ".dvc" / url).resolve() == (root / EMBEDDED).resolve()
 
 
@@ -140,13 +135,6 @@ def _section(url: str, endpoint_url: str | None, root: Path) -> tuple[dict[str, 
     if not os.access(folder, os.W_OK | os.X_OK):
         raise UserError(f"{url}: this user may not write there", "change its permissions, or choose another folder")
     return {"url": str(folder)}, ""
-
-
-def _cache(root: Path) -> Path:
-    done = dvc.run(["cache", "dir"], root, 60)
-    if done.returncode != 0:
-        raise UserError(f".dvc/config: {dvc.said(done.stderr)}", "git checkout -- .dvc/config")
-    return Path(root, done.stdout.strip())
 
 
 def _local(root: Path, cache: Path, seconds: float) -> tuple[list[Output], list[str]]:

@@ -50,9 +50,7 @@ def default_remote(root: Path = Path()) -> Remote:
     Raises:
         UserError: there is none.
     """
-    config, local = (ConfigObj(str(root / ".dvc" / file), encoding="utf-8") for file in ("config", "config.local"))
-    name = str(local.get("core", {}).get("remote") or config.get("core", {}).get("remote") or "")
-    section = dict(config.get(dvc.heading(name), {})) | dict(local.get(dvc.heading(name), {}))
+    name, section = dvc.default_remote(root)
     if not section.get("url"):
         raise UserError("no default remote is set", "mainline remote URL")
     if "://" not in section["url"]:

@@ -214,7 +214,7 @@ def test_a_list_of_a_folder_leads_nowhere_else(work: Work) -> None:
     listing = json.dumps([{"md5": "../../../../escaped", "relpath": "x"}]).encode()
     oid = hashlib.md5(listing).hexdigest() + ".dir"
     archive = work.zip(work.root / "nothing", **{f"files/md5/{oid[:2]}/{oid[2:]}": listing})
-    with pytest.raises(UserError, match="which is no object"):
+    with pytest.raises(UserError, match="which is not the name of an object"):
         take(archive, [Output("folder", oid, "dvc.lock", {"md5": oid})], work.root / "c")
     assert not (work.root.parent / "escaped").exists()
 
@@ -222,7 +222,7 @@ def test_a_list_of_a_folder_leads_nowhere_else(work: Work) -> None:
 @pytest.mark.parametrize(
     ("lock", "words"),
     [
-        ({"stages": {"train": {"outs": [{"path": "model", "md5": "../../../etc/passwd"}]}}}, "is no MD5"),
+        ({"stages": {"train": {"outs": [{"path": "model", "md5": "../../../etc/passwd"}]}}}, "is not an MD5"),
         ({"stages": {"train": {"outs": ["model"]}}}, "is not one that DVC wrote"),
         ({"stages": ["train"]}, "is not one that DVC wrote"),
     ],

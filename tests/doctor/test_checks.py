@@ -223,7 +223,7 @@ ON_GITHUB: list[tuple[str, Callable[[Any], Any], str, str, str]] = [
     ("environments", lambda p: p.more.update({"/environments/staging/deployment-branch-policies":
      {"branch_policies": [{"name": "*"}]}}), "gap", "any branch may deploy to staging: it allows *", "Selected"),
     ("reviewers", lambda p: p.more["/environments"]["environments"][1].update(protection_rules=[]), "optional",
-     "production asks nobody", "Required reviewers"),
+     "production has no reviewers", "Required reviewers"),
     ("labels", lambda p: p.more["/labels"].pop(), "gap", "no label mute", "mainline github labels"),
     ("log variable", lambda p: p.more.pop("/actions/variables/MAINLINE_LOG"), "optional", "not set: nothing is watched",
      "gh variable set MAINLINE_LOG"),

@@ -41,7 +41,7 @@ def test_the_new_models_bytes_are_committed_with_its_branch(
 
     monkeypatch.setattr(pipeline.child, "run", repro)
     monkeypatch.setattr(pipeline, "_dvc", lambda arguments, *_: asked.append(arguments[0]))
-    monkeypatch.setattr("mainline.embedded._cache", lambda root: cache)
+    monkeypatch.setattr("mainline.embedded.cache_folder", lambda root: cache)
     monkeypatch.setattr("mainline.embedded._git", lambda *_: "")
     pipeline.train(tmp_path, "data", remote=False)
     assert place(tmp_path / EMBEDDED, model).is_file() is kept

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from mainline import stored
 from mainline.ci import artifact
-from mainline.compare.champion import cache_folder
 from mainline.console import say
+from mainline.dvc import cache_folder
 from mainline.errors import UserError
 from mainline.objects import Output, expand, intact, place, stage_outputs
 from mainline.remote import is_embedded
@@ -93,7 +93,7 @@ def take(archive: Path, outputs: Iterable[Output], cache: Path) -> list[Output]:
                 if oid in members and not intact(cache, oid):
                     left -= _write(content, members[oid], oid, left, cache)
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError) as error:
-        raise _wrong(f"it is no whole ZIP archive ({type(error).__name__})") from error
+        raise _wrong(f"it is not a whole ZIP archive ({type(error).__name__})") from error
     return [output for output in outputs if _whole(output, cache)]
 
 
@@ -116,7 +116,7 @@ def _inside(outputs: Iterable[Output], cache: Path) -> list[str]:
             except (ValueError, KeyError, TypeError, RecursionError) as error:
                 raise _wrong(f"{output.oid} is not the list of a folder") from error
             if bad := [name for name in names if not OID.fullmatch(name)]:
-                raise _wrong(f"{output.oid} names {bad[0][:80]!r}, which is no object")
+                raise _wrong(f"{output.oid} names {bad[0][:80]!r}, which is not the name of an object")
             found += names
     return found
 

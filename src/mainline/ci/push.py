@@ -11,8 +11,8 @@ from mainline.ci import outputs
 from mainline.ci.event import git
 from mainline.ci.hand_over import FAILED, still_waits
 from mainline.ci.here import Here
-from mainline.compare.champion import cache_folder
 from mainline.console import say, warn
+from mainline.dvc import cache_folder
 from mainline.errors import UserError
 from mainline.objects import Output, stage_outputs
 
@@ -42,7 +42,9 @@ def named(commit: str, root: Path = Path()) -> list[Output]:
         raise UserError(f"dvc.lock of {commit[:12]}: is not one that DVC wrote", "`make run`, commit it")
     for output in found:  # they become paths
         if not isinstance(output.oid, str) or not outputs.OID.fullmatch(output.oid):
-            raise UserError(f"dvc.lock of {commit[:12]}: {str(output.oid)[:80]!r} is no MD5", "`make run`, commit it")
+            raise UserError(
+                f"dvc.lock of {commit[:12]}: {str(output.oid)[:80]!r} is not an MD5", "`make run`, commit it"
+            )
     return found
 
 

@@ -52,7 +52,7 @@ def approve(
         names = [environment.get("GITHUB_TRIGGERING_ACTOR") or environment.get("GITHUB_ACTOR") or "somebody"]
         why = f"approved by {names[0]}, who started the workflow with this id"
     elif not names:
-        why = "the environment production asks nobody: it has no reviewers"
+        why = "the environment production has no reviewers"
         warn(f"{why}; Settings, Environments, production, Required reviewers")
     name = ", ".join(names) or NOBODY
     event = Transition(release, ENVIRONMENT, "approved", by(dict(environment)), why,

@@ -10,7 +10,7 @@ from pathlib import Path
 from mainline import keys, stored
 from mainline.address import shown
 from mainline.ci.event import pull_request
-from mainline.compare.champion import cache_folder
+from mainline.dvc import cache_folder
 from mainline.errors import UserError
 from mainline.files import write_json
 from mainline.objects import data_outputs, stage_outputs

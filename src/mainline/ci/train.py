@@ -14,9 +14,9 @@ from mainline import dvc
 from mainline.ci.event import git
 from mainline.ci.locked import Lock, pinned
 from mainline.ci.plan import stale_stages
-from mainline.compare.champion import cache_folder
 from mainline.compare.reproduce import Reproduction
 from mainline.console import say, warn
+from mainline.dvc import cache_folder
 from mainline.embedded import keep
 from mainline.errors import UserError
 from mainline.files import write_json

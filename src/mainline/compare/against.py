@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mainline.compare.challenger import TRIES, Challenger
-from mainline.compare.champion import Champion, NotReproducible, Pinned, cache_folder, provide, worktree
+from mainline.compare.champion import Champion, NotReproducible, Pinned, provide, worktree
 from mainline.compare.git import changed_files, text_at
 from mainline.compare.scoring import CannotScore, Predictions, predictions
 from mainline.config import Settings
+from mainline.dvc import cache_folder
 from mainline.files import read_json, sha256
 from mainline.paths import EVALUATION, MODEL, SPLIT, TEST, TRAIN, TRAINING, VALIDATION
 

@@ -124,7 +124,7 @@ def worktree(commit: str, root: Path = Path(), cache: Path | None = None) -> Ite
         try:
             if not tree.is_dir():
                 git("worktree", "add", "--detach", "--quiet", "--force", str(tree), commit, root=root)
-            share_cache(tree, cache or cache_folder(root))
+            share_cache(tree, cache or dvc.cache_folder(root))
             yield tree
         finally:
             _remove(tree, root)
@@ -165,18 +165,6 @@ def provide(want: Pinned, tree: Path, cache: Path) -> Champion:
 def map_posix(paths: Sequence[Path]) -> list[str]:
     """Return ``paths`` as the lock writes them."""
     return [path.as_posix() for path in paths]
-
-
-def cache_folder(root: Path = Path()) -> Path:
-    """Return the folder in which DVC keeps its objects.
-
-    Raises:
-        UserError: DVC's configuration is broken.
-    """
-    done = dvc.run(["cache", "dir"], root, 60)
-    if done.returncode != 0:
-        raise UserError(f".dvc/config: {dvc.said(done.stderr)}", "git restore .dvc/config")
-    return Path(root, done.stdout.strip()).resolve()
 
 
 def data_read(root: Path) -> list[str]:

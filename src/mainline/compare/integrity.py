@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from mainline import dvc, stored
-from mainline.compare.champion import cache_folder, data_read
+from mainline.compare.champion import data_read
+from mainline.dvc import cache_folder
 from mainline.errors import UserError
 from mainline.objects import EMBEDDED, data_outputs, expand, intact, md5, model_outputs, place, stage_outputs
 from mainline.remote import is_embedded

@@ -25,7 +25,7 @@ Case = Literal["by hash", "byte for byte", "other bytes", "not compared", "train
 
 
 class NoProof(Exception):
-    """Scores cannot be held against the reference; the text says why."""
+    """Scores cannot be compared with the reference; the text says why."""
 
 
 class OtherRows(NoProof):
@@ -95,7 +95,7 @@ class Reproduction:
             reference; "trained": the lock did not fit, so there was nothing to reproduce.
         outputs: MD5 by path of every output as it is now.
         changed: paths whose MD5 is not the one that the lock named.
-        proof: the scores held against the reference, with "other bytes".
+        proof: the scores compared with the reference, with "other bytes".
         stale: stages that the lock did not fit.
     """
 

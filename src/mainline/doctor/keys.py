@@ -8,14 +8,15 @@ from mainline.doctor.actions import yml
 from mainline.doctor.found import Check, Found, NotSeen, gap, ok, optional
 from mainline.doctor.rules import protected
 from mainline.doctor.sight import Sight
-from mainline.doctor.storage import AREA, default_remote
+from mainline.doctor.storage import AREA
+from mainline.dvc import default_remote
+from mainline.keys import PREFIX as WRITE
 from mainline.plugins import PLUGINS
 
 ENVIRONMENT = "storage"
 # How the names of a storage's secrets begin; a name that matches none of these is somebody's own.
 PREFIXES = {"s3": ("AWS_",), "gs": ("GOOGLE_", "GCP_", "GCS_"), "azure": ("AZURE_",), "ssh": ("SSH_",)}
 KNOWN = tuple(prefix for prefixes in PREFIXES.values() for prefix in prefixes)
-WRITE = "MAINLINE_WRITE_"  # before the name of a key that may write
 # Set only where the storage asks for it.
 SPARE = re.compile(r"SESSION_TOKEN|ENDPOINT|REGION")
 KEYLESS = re.compile(

@@ -32,7 +32,7 @@ def owners(sight: Sight) -> Found:
     file = next((name for name in OWNERS if (sight.root / name).is_file()), "")
     missing = gap if sight.required else optional
     if not file:
-        return missing("there is no CODEOWNERS: nobody in particular agrees to a change", f"write {OWNERS[0]}")
+        return missing("there is no CODEOWNERS: no owner is asked to agree to a change", f"write {OWNERS[0]}")
     lines = (sight.root / file).read_text(encoding="utf-8").splitlines()
     words = {word for line in lines if not line.lstrip().startswith("#") for word in line.split()[1:]}
     placeholders = sorted(word for word in words if word.startswith(PLACEHOLDER))
@@ -204,10 +204,10 @@ def reviewers(sight: Sight) -> Found:
     where = "Settings, Environments, production, Required reviewers (private repositories: Enterprise Cloud only)"
     if sight.settings.rollout.approval == "required":
         return optional(
-            "production asks nobody, so a rollout waits for a start by hand (rollout.approval: required)",
+            "production has no reviewers, so a rollout waits for a start by hand (rollout.approval: required)",
             f"gh workflow run release.yml with the release's id; or {where}",
         )
-    return optional("production asks nobody: no person confirms a promotion (rollout.approval: none)", where)
+    return optional("production has no reviewers: no person confirms a promotion (rollout.approval: none)", where)
 
 
 def _wanted(file: Path) -> set[str]:

@@ -7,9 +7,6 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import Any
-
-from configobj import ConfigObj, ConfigObjError
 
 from mainline import dvc
 from mainline.address import shown
@@ -30,7 +27,7 @@ SILENT = "does not answer"
 
 def remote(sight: Sight) -> Found:
     """Data and outputs are kept in storage of one's own, that is there."""
-    name, section = default_remote(sight.root)
+    name, section = dvc.default_remote(sight.root)
     url = str(section.get("url", ""))
     if not name:
         return gap("no DVC remote", MOVE)
@@ -52,7 +49,7 @@ def remote(sight: Sight) -> Found:
 
 def objects(sight: Sight) -> Found:
     """The remote holds every object that ``*.dvc`` names, and those of the lock unless it is the built-in one."""
-    name, section = default_remote(sight.root)
+    name, section = dvc.default_remote(sight.root)
     url = str(section.get("url", ""))
     if not url:
         raise NotSeen("not checked: no DVC remote")
@@ -64,23 +61,6 @@ def objects(sight: Sight) -> Found:
         return _folder(sight.root, name, folder_of(sight.root, url))
     except UserError as error:
         return broken(error.problem, error.fix)
-
-
-def default_remote(root: Path) -> tuple[str, dict[str, Any]]:
-    """Return name and settings of the default remote; the name is empty without one.
-
-    Raises:
-        UserError: DVC's configuration cannot be read.
-    """
-    files = [root / ".dvc" / name for name in ("config", "config.local")]
-    try:
-        settings, local = (ConfigObj(str(file), encoding="utf-8") for file in files)
-    except (ConfigObjError, UnicodeError) as error:
-        # Not the error's own words: they quote the line, which may hold a key.
-        raise UserError(".dvc/config or .dvc/config.local: cannot be read", "mend it: `dvc config --list`") from error
-    name = local.get("core", {}).get("remote") or settings.get("core", {}).get("remote") or ""
-    heading = dvc.heading(str(name))
-    return str(name), {**settings.get(heading, {}), **local.get(heading, {})}
 
 
 def folder_of(root: Path, url: str) -> Path:

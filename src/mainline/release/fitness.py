@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mainline.compare.champion import cache_folder
 from mainline.compare.git import changed_files, git
 from mainline.compare.integrity import Finding, lock_integrity
 from mainline.compare.reproduce import NoProof, Reproduction, apart, prove, reference, written
+from mainline.dvc import cache_folder
 from mainline.errors import UserError
 from mainline.files import read_json, sha256
 from mainline.objects import stage_outputs

@@ -8,11 +8,12 @@ import tempfile
 from pathlib import Path
 
 from mainline import dvc
-from mainline.compare.champion import cache_folder, worktree
+from mainline.compare.champion import worktree
 from mainline.compare.git import git
 from mainline.compare.reproduce import NoProof, Reproduction, apart, prove, reference
 from mainline.compare.scoring import environment
 from mainline.console import warn
+from mainline.dvc import cache_folder
 from mainline.errors import UserError
 from mainline.files import write_atomic
 from mainline.objects import EMBEDDED, bring, data_outputs, md5, stage_outputs

@@ -15,9 +15,10 @@ from pathlib import Path
 from configobj import ConfigObj
 
 from mainline import console, dvc
-from mainline.compare.champion import cache_folder, share_cache
+from mainline.compare.champion import share_cache
 from mainline.compare.git import changed_files, git
 from mainline.compare.scoring import environment
+from mainline.dvc import cache_folder
 from mainline.errors import UserError
 from mainline.remote import is_embedded
 from mainline.serve.clock import SWITCH

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mainline import child
-from mainline.compare.champion import cache_folder, share_cache
+from mainline.compare.champion import share_cache
+from mainline.dvc import cache_folder
 from mainline.errors import UserError
 
 FOLDER = Path(".mainline", "retrain")

@@ -79,7 +79,7 @@ def unfit(problem: str, fix: str) -> str:
             "",
             *(f"- {code(line, 600)}" for line in lines),
             "",
-            f"To mend it: {code(fix, 600)}. Then take the label `retrain-approved` off and put it on again.",
+            f"What helps: {code(fix, 600)}. Then take the label `retrain-approved` off and put it on again.",
         ]
     )
 
@@ -93,7 +93,7 @@ def stopped(problem: str, fix: str, url: str) -> str:
     """Return the comment on the issue about a retraining that could not be done."""
     page = f" ({url})" if url else ""
     what = f"The retraining stopped{page}, and nothing was published: {code(problem, 600)}"
-    return f"{what}\n\nTo mend it: {code(fix, 600)}. Then take the label off and put it on again."
+    return f"{what}\n\nWhat helps: {code(fix, 600)}. Then take the label off and put it on again."
 
 
 def count(number: int, one: str, many: str = "") -> str:
