@@ -30,7 +30,7 @@ def judged(place: Any, **options: Any) -> Any:
 
 
 def test_changed_params_are_trained_and_locked_on_the_branch(place: Any) -> None:
-    head = place.edit("params.yaml", lambda text: text.replace("C: 1.0", "C: 0.5"))
+    head = place.other_model()
     assert place.begin().code == 0
     assert states(place) == [(head, "pending")] and "waiting for the run" in said(place)
     place.hub.calls.clear()
@@ -87,7 +87,7 @@ def test_a_pull_request_into_another_branch_waits_until_it_targets_main(place: A
 
 
 def test_a_worse_model_is_red_and_still_reported(place: Any) -> None:
-    head = place.edit("params.yaml", lambda text: text.replace("C: 1.0", "C: 0.0000001"))
+    head = place.other_model("0.0000001")
     place.cml("echo canvas is broken >&2; exit 1")
     outcome = judged(place)
     assert outcome.code != 0
@@ -107,7 +107,7 @@ def test_a_worse_model_is_red_and_still_reported(place: Any) -> None:
 
 
 def test_a_fork_is_judged_without_writing_and_told_by_main(place: Any) -> None:
-    head = place.edit("params.yaml", lambda text: text.replace("C: 1.0", "C: 0.5"))
+    head = place.other_model()
     changes = {"base": {"ref": {"from": "parent"}}}
     outcome = judged(place, home="eve/loans", action="edited", changes=changes)
     assert outcome.code == 0 and outcome.json("pull_request.json") == {"number": 7, "head": head}
@@ -120,7 +120,7 @@ def test_a_fork_is_judged_without_writing_and_told_by_main(place: Any) -> None:
 
 
 def test_a_run_that_left_nothing_is_told_and_is_no_failure_of_ours(place: Any) -> None:
-    head = place.edit("params.yaml", lambda text: text.replace("C: 1.0", "C: 0.5"))
+    head = place.other_model()
     place.opened()
     assert "mainline ci report" not in place.report("action_required").log
     assert "mainline ci report" not in place.report("skipped").log
@@ -175,7 +175,7 @@ def test_an_identical_model_is_taken_by_its_hashes_and_promoted_as_it_is(place: 
 def test_a_lock_that_its_author_committed_is_run_again(place: Any) -> None:
     # Given an author who has run `dvc repro`, and whose objects an earlier run of this pull request has kept
     place.dvc("config", "--quiet", "--local", "cache.dir", str(place.top / "cache-of-dvc"))
-    place.edit("params.yaml", lambda text: text.replace("C: 1.0", "C: 0.9"))
+    place.other_model("0.9")
     place.dvc("pull", "--quiet", "data.dvc")
     place.dvc("repro", "--quiet")
     head = place.push("Lock")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,11 +41,6 @@ def secret(key: tuple[str, str], prefix: str = "") -> dict[str, str]:
     return {f"{prefix}AWS_ACCESS_KEY_ID": key[0], f"{prefix}AWS_SECRET_ACCESS_KEY": key[1]}
 
 
-def other(params: str) -> str:
-    """Return params of another model; how fast a machine is that many tests share is not the question here."""
-    return re.sub(r"latency_ms: \d+", "latency_ms: 5000", params.replace("C: 1.0", "C: 0.5"))
-
-
 def writes(store: Any, s3: Any) -> set[tuple[str, int]]:
     return {(key, code) for method, _, key, code in store.asked if method not in s3.READS}
 
@@ -57,7 +51,7 @@ def states(place: Any) -> list[tuple[str, str]]:
 
 def test_outputs_reach_storage_from_mains_code_before_the_verdict(stored: Any, store: Any, s3: Any) -> None:
     stored.secrets = secret(s3.READER)
-    stored.edit("params.yaml", other)
+    stored.other_model()
     outcome = stored.run()
     assert outcome.code == 0, "train reads data and champion with the key that reads"
     assert {key for _, _, key, _ in store.asked} == {s3.READER[0]} and writes(store, s3) == set()
@@ -86,7 +80,7 @@ def test_outputs_reach_storage_from_mains_code_before_the_verdict(stored: Any, s
 def test_runs_without_a_key_say_whose_it_is(stored: Any, store: Any, s3: Any) -> None:
     stored.secrets = secret(s3.READER)
     stored.environments["storage"] = secret(s3.WRITER, "MAINLINE_WRITE_")
-    stored.edit("params.yaml", other)
+    stored.other_model()
     fork = stored.run(home="eve/loans")
     assert fork.code == 1 and "GitHub gives the run of a fork no secret, so eve/loans cannot read" in fork.log
     assert "the batches are not all in the remote" not in fork.log
